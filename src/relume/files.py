@@ -1,0 +1,111 @@
+"""Writing without halves: a file or folder appears under its final name complete, or not at all."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from relume.errors import OutputError
+
+
+@contextmanager
+def writing_to(place: Path) -> Iterator[None]:
+    """Turn a failure to write into one line with the place, the reason and what to do.
+
+    Raises:
+        OutputError: Instead of any ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "free some space or choose another place with --out",
+            errno.EDQUOT: "free some space or choose another place with --out",
+            errno.EACCES: "choose a place that you may write to with --out",
+            errno.EPERM: "choose a place that you may write to with --out",
+            errno.EROFS: "choose a place that can be written to with --out",
+        }.get(error.errno or 0, "choose another place with --out")
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"cannot write {place}: {reason}; {advice}") from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; it takes the final name when the block succeeds.
+
+    Raises:
+        OutputError: If it cannot be written; nothing is left behind.
+    """
+    with writing_to(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``path``; it replaces ``path`` when the block succeeds.
+
+    Raises:
+        OutputError: If it cannot be written; nothing is left behind and an old folder stays.
+    """
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield temporary
+            for file in temporary.iterdir():
+                _flush(file)
+            temporary.chmod(0o777 & ~_umask())
+            _replace_folder(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Create a folder if it is not there and try it with a file, before any work is done for it.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as trial:
+            trial.write(b"x" * 4096)
+
+
+def _replace_folder(new: Path, place: Path) -> None:
+    old = None
+    if place.exists():
+        old = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.old."))
+        place.rename(old / place.name)
+    try:
+        new.rename(place)
+    except OSError:
+        if old is not None:
+            (old / place.name).rename(place)
+        raise
+    finally:
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file, suppress(OSError):
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
