@@ -1,0 +1,247 @@
+"""What a run file holds: frozen values that add where they are statistics.
+
+Every statistic is a monoid: ``a + b`` is associative and commutative and ``zero`` is its identity,
+so windows merge as a run grows and shards merge across processes. Counts add exactly; sums of
+floats add to rounding. No torch here: a run is read without it.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Sums = NDArray[np.float64]
+
+NEVER = -1
+"""The step that stands for "not once" in a lifetime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of activations: where it is, and how to read its units.
+
+    Args:
+        name: Qualified module name, for example ``hidden.0.activation``.
+        activation: Name in the catalogue of activations.
+        units: Number of units (neurons or channels).
+        can_die: Whether a unit of this activation can output a constant with gradient zero.
+        owner: Qualified name of the module whose weights feed it; ``None`` when not found.
+    """
+
+    name: str
+    activation: str
+    units: int
+    can_die: bool
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitActivity:
+    """What the units of one layer did, added up.
+
+    A *row* is an independent example; a *position* is one value of a unit (a pixel, a time step),
+    so ``positions`` is ``rows`` times the positions per row. Dead is said of rows, firing rates
+    are shares of positions.
+
+    Args:
+        rows: Rows seen.
+        positions: Values seen per unit.
+        fired: Values above the dead half-line, int64 of shape (units,).
+        total: Sum of activations, float64 of shape (units,).
+        total_square: Sum of squared activations, float64 of shape (units,).
+        gradient_positions: Values per unit for which a gradient was seen.
+        absolute_gradient: Sum of |dloss/da|, float64 of shape (units,).
+    """
+
+    rows: int
+    positions: int
+    fired: Counts
+    total: Sums
+    total_square: Sums
+    gradient_positions: int
+    absolute_gradient: Sums
+
+    @classmethod
+    def zero(cls, units: int) -> "UnitActivity":
+        """Return the identity of ``+`` for a layer of ``units`` units."""
+        nothing = np.zeros(units)
+        return cls(0, 0, np.zeros(units, np.int64), nothing, nothing, 0, nothing)
+
+    def __add__(self, other: "UnitActivity") -> "UnitActivity":
+        return UnitActivity(
+            self.rows + other.rows,
+            self.positions + other.positions,
+            self.fired + other.fired,
+            self.total + other.total,
+            self.total_square + other.total_square,
+            self.gradient_positions + other.gradient_positions,
+            self.absolute_gradient + other.absolute_gradient,
+        )
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return len(self.fired)
+
+    @property
+    def firing_rate(self) -> Sums:
+        """Share of positions on which each unit fired, in [0, 1]; nan where nothing was seen."""
+        return _share(self.fired.astype(np.float64), self.positions)
+
+    @property
+    def mean(self) -> Sums:
+        """Mean activation of each unit; nan where nothing was seen."""
+        return _share(self.total, self.positions)
+
+    @property
+    def mean_absolute_gradient(self) -> Sums:
+        """Mean |dloss/da| of each unit; nan where no gradient was seen."""
+        return _share(self.absolute_gradient, self.gradient_positions)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, sum, least and greatest of a number over steps.
+
+    Example:
+        >>> (Moments.of(2.0) + Moments.of(4.0)).mean
+        3.0
+    """
+
+    count: int = 0
+    total: float = 0.0
+    least: float = math.inf
+    greatest: float = -math.inf
+
+    @classmethod
+    def of(cls, value: float) -> "Moments":
+        """Return the moments of a single value; a value that is not a number poisons the sum."""
+        return cls(1, value, value, value)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(
+            self.count + other.count,
+            self.total + other.total,
+            min(self.least, other.least),
+            max(self.greatest, other.greatest),
+        )
+
+    @property
+    def mean(self) -> float:
+        """Mean value; nan where nothing was seen."""
+        return self.total / self.count if self.count else math.nan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerWindow:
+    """One layer over one window: its units, and the flow through the weights that feed it.
+
+    Args:
+        activity: What the units did on the armed steps.
+        gradient_norm: L2 norm of the gradient of the owner's parameters, over armed steps.
+        update_ratio: L2 norm of the update over the L2 norm of the parameters, over armed steps.
+    """
+
+    activity: UnitActivity
+    gradient_norm: Moments = field(default_factory=Moments)
+    update_ratio: Moments = field(default_factory=Moments)
+
+    def __add__(self, other: "LayerWindow") -> "LayerWindow":
+        return LayerWindow(
+            self.activity + other.activity,
+            self.gradient_norm + other.gradient_norm,
+            self.update_ratio + other.update_ratio,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Consecutive steps whose statistics are added up.
+
+    Steps count optimizer updates from 1. ``layers`` follows the order of the run's layers.
+    """
+
+    first_step: int
+    last_step: int
+    armed_steps: int
+    loss: Moments
+    learning_rate: float  # of the last step
+    layers: tuple[LayerWindow, ...]
+
+    def __add__(self, other: "Window") -> "Window":
+        """Merge with another window of the same run; the order does not matter."""
+        later = self if self.last_step >= other.last_step else other
+        return Window(
+            min(self.first_step, other.first_step),
+            later.last_step,
+            self.armed_steps + other.armed_steps,
+            self.loss + other.loss,
+            later.learning_rate,
+            tuple(a + b for a, b in zip(self.layers, other.layers, strict=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the training part, and the score on the validation part after it."""
+
+    epoch: int  # from 1
+    step: int
+    train_loss: float
+    validation_loss: float
+    validation_score: float
+    learning_rate: float
+    units_alive: int  # fired within the last 1,000 armed rows
+    units: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lifetimes:
+    """Per unit of one layer, kept outside the windows, so that merging never blurs it.
+
+    Args:
+        last_fired: Last armed step at which the unit was seen to fire, int64 (units,);
+            ``NEVER`` if not once.
+        first_silent: First armed step of its present silence, int64 (units,); ``NEVER`` while it
+            fires.
+        silent_rows: Rows seen since it last fired, int64 (units,).
+    """
+
+    last_fired: Counts
+    first_silent: Counts
+    silent_rows: Counts
+
+    @classmethod
+    def unseen(cls, units: int) -> "Lifetimes":
+        """Return the lifetimes before the first armed step."""
+        never = np.full(units, NEVER, np.int64)
+        return cls(never, never, np.zeros(units, np.int64))
+
+    def after(self, step: int, fired: Counts, rows: int) -> "Lifetimes":
+        """Return the lifetimes after an armed step on which each unit fired ``fired`` times."""
+        fires = fired > 0
+        still = np.where(self.first_silent == NEVER, step, self.first_silent)
+        return Lifetimes(
+            np.where(fires, step, self.last_fired),
+            np.where(fires, NEVER, still),
+            np.where(fires, 0, self.silent_rows + rows),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What is said of a run as a whole; each part is plain JSON data."""
+
+    kind: str = "fit"
+    status: str = "running"  # running, finished, interrupted, failed
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+def _share(sums: Sums, count: int) -> Sums:
+    return sums / count if count else np.full(len(sums), np.nan)

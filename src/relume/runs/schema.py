@@ -1,0 +1,162 @@
+"""The tables of a run file, its version, and the packing of per-unit arrays."""
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.errors import RunFileError
+from relume.runs.records import Moments, UnitActivity
+
+APPLICATION_ID = 0x52454C55  # "RELU": what `file` and our reader know a run file by
+VERSION = 1
+
+_CREATE = """
+CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE layers (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, activation TEXT NOT NULL,
+    units INTEGER NOT NULL, can_die INTEGER NOT NULL, owner TEXT
+);
+CREATE TABLE windows (
+    first_step INTEGER PRIMARY KEY, last_step INTEGER NOT NULL, armed_steps INTEGER NOT NULL,
+    loss BLOB NOT NULL, learning_rate REAL
+);
+CREATE TABLE layer_windows (
+    first_step INTEGER NOT NULL, layer INTEGER NOT NULL,
+    rows INTEGER NOT NULL, positions INTEGER NOT NULL, gradient_positions INTEGER NOT NULL,
+    units BLOB NOT NULL, gradient_norm BLOB NOT NULL, update_ratio BLOB NOT NULL,
+    PRIMARY KEY (first_step, layer)
+) WITHOUT ROWID;
+CREATE TABLE epochs (
+    epoch INTEGER PRIMARY KEY, step INTEGER NOT NULL, train_loss REAL, validation_loss REAL,
+    validation_score REAL, learning_rate REAL, units_alive INTEGER NOT NULL, units INTEGER NOT NULL
+);
+CREATE TABLE lifetimes (layer INTEGER PRIMARY KEY, units BLOB NOT NULL);
+CREATE TABLE examination (
+    layer INTEGER PRIMARY KEY, rows INTEGER NOT NULL, positions INTEGER NOT NULL,
+    gradient_positions INTEGER NOT NULL, units BLOB NOT NULL
+);
+"""
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Lay the tables of the present version into an empty database."""
+    connection.executescript(_CREATE)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def check_version(connection: sqlite3.Connection, where: str) -> None:
+    """Refuse a database that is not a run file, or one of a version unknown here.
+
+    Raises:
+        RunFileError: With the file's name and what to do.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID:
+        raise RunFileError(f"{where} is a database, but not a Relume run file")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not 1 <= version <= VERSION:
+        raise RunFileError(
+            f"{where} has run-file version {version}, this Relume reads up to {VERSION}; "
+            "upgrade Relume to read it"
+        )
+
+
+def pack_arrays(*arrays: NDArray[np.generic]) -> bytes:
+    """Pack one-dimensional arrays of equal length: integers narrowed losslessly, then deflated."""
+    parts = [_narrow(array) for array in arrays]
+    header = struct.pack(f"<IB{len(parts)}c", len(arrays[0]), len(parts), *map(_code, parts))
+    return header + zlib.compress(b"".join(part.tobytes() for part in parts), 1)
+
+
+def unpack_arrays(blob: bytes, units: int, count: int) -> list[NDArray[np.generic]]:
+    """Unpack what ``pack_arrays`` packed, trusting nothing in it.
+
+    Raises:
+        RunFileError: If the blob does not hold ``count`` arrays of ``units`` numbers.
+    """
+    try:
+        length, parts = struct.unpack_from("<IB", blob)
+        codes = struct.unpack_from(f"<{parts}c", blob, 5)
+        dtypes = [np.dtype(f"<{_KINDS[code]}") for code in codes]
+        if (length, parts) != (units, count):
+            raise RunFileError(
+                f"a record holds {parts} x {length} numbers, expected {count} x {units}"
+            )
+        size = sum(dtype.itemsize for dtype in dtypes) * units
+        raw = zlib.decompressobj().decompress(blob[5 + parts :], size + 1)
+        if len(raw) != size:
+            raise RunFileError(f"a record holds {len(raw)} bytes, expected {size}")
+    except (struct.error, zlib.error, KeyError) as error:
+        raise RunFileError(f"a record of per-unit numbers is damaged ({error})") from error
+    arrays, start = [], 0
+    for dtype in dtypes:
+        arrays.append(np.frombuffer(raw, dtype, units, start))
+        start += dtype.itemsize * units
+    return arrays
+
+
+def pack_activity(activity: UnitActivity) -> bytes:
+    """Pack the arrays of an activity; the sums are kept in float32."""
+    return pack_arrays(
+        activity.fired,
+        activity.total.astype(np.float32),
+        activity.total_square.astype(np.float32),
+        activity.absolute_gradient.astype(np.float32),
+    )
+
+
+def unpack_activity(counts: Sequence[int], blob: bytes, units: int) -> UnitActivity:
+    """Return the activity that ``pack_activity`` packed.
+
+    Args:
+        counts: Rows, positions and positions with a gradient.
+        blob: The packed arrays.
+        units: How many units they must describe.
+    """
+    rows, positions, gradient_positions = counts
+    fired, total, total_square, gradient = unpack_arrays(blob, units, 4)
+    return UnitActivity(
+        rows,
+        positions,
+        fired.astype(np.int64),
+        total.astype(np.float64),
+        total_square.astype(np.float64),
+        gradient_positions,
+        gradient.astype(np.float64),
+    )
+
+
+def pack_moments(moments: Moments) -> bytes:
+    """Pack the moments of a number; every value of a float, nan and inf too, is kept."""
+    return _MOMENTS.pack(moments.count, moments.total, moments.least, moments.greatest)
+
+
+def unpack_moments(blob: bytes) -> Moments:
+    """Return the moments that ``pack_moments`` packed."""
+    try:
+        return Moments(*_MOMENTS.unpack(blob))
+    except struct.error as error:
+        raise RunFileError(f"a record of moments is damaged ({error})") from error
+
+
+_MOMENTS = struct.Struct("<qddd")
+_KINDS = {b"b": "i1", b"h": "i2", b"i": "i4", b"q": "i8", b"f": "f4", b"d": "f8"}
+
+
+def _code(array: NDArray[np.generic]) -> bytes:
+    return array.dtype.char.replace("l", "q").encode()
+
+
+def _narrow(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    if not np.issubdtype(array.dtype, np.integer):
+        return array
+    low, high = (int(array.min()), int(array.max())) if len(array) else (0, 0)
+    for dtype in (np.int8, np.int16, np.int32):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype)
+    return array.astype(np.int64)

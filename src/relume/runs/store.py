@@ -1,0 +1,217 @@
+"""Writing a run file: one SQLite database in WAL mode, bounded in size, flushed as it grows.
+
+Windows are written as they fill; the open one is written too, at most ``flush_interval_s`` after
+the last write, so that a killed process loses at most that. When there are too many windows, or
+they weigh too much, adjacent pairs merge: a month-long run costs what an hour costs.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from relume.errors import OutputError, RunFileError
+from relume.runs import schema
+from relume.runs.query import read_layers, read_window
+from relume.runs.records import Epoch, Layer, Lifetimes, RunInfo, UnitActivity, Window
+
+
+class RunWriter:
+    """The one writer of a run file.
+
+    Args:
+        path: The run file, which must not exist yet.
+        resume_after: Go on with a file that exists, forgetting what was recorded after this step.
+        most_windows: Windows kept before adjacent pairs merge.
+        most_bytes: Bound on the bytes of the windows' records.
+        flush_interval_s: Seconds within which a record should reach the file.
+
+    Raises:
+        OutputError: If the file exists, or cannot be created or written; also from every method.
+        RunFileError: If there is no run file to go on with.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        resume_after: int | None = None,
+        most_windows: int = 256,
+        most_bytes: int = 48 << 20,
+        flush_interval_s: float = 0.5,
+    ) -> None:
+        self.path = path
+        self._most_windows = most_windows
+        self._most_bytes = most_bytes
+        self._flush_interval_s = flush_interval_s
+        self._settled_step: int | None = None
+        self._flushed_at = time.monotonic()
+        self._layers: tuple[Layer, ...] = ()
+        self._sizes: dict[int, int] = {}  # first step of each window -> bytes of its records
+        if resume_after is None and path.exists():
+            raise OutputError(f"{path} exists already; a run file is never overwritten")
+        if resume_after is not None and not path.is_file():
+            raise RunFileError(f"there is no run file at {path}")
+        with _reporting(path):
+            # Autocommit: every transaction is begun and ended by name.
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA journal_size_limit = 1048576")
+            if resume_after is None:
+                schema.create(self._connection)
+            else:
+                self._rewind(resume_after)
+
+    def _rewind(self, step: int) -> None:
+        """Forget what was recorded after a step, and take up what was recorded before."""
+        schema.check_version(self._connection, str(self.path))
+        with self._writing():
+            for table, column in _REWOUND:
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE {column} > ?",  # noqa: S608
+                    (step,),
+                )
+        self._layers = read_layers(self._connection)
+        sizes = "SELECT first_step, SUM(LENGTH(units) + 100) FROM layer_windows GROUP BY 1"
+        self._sizes = dict(self._connection.execute(sizes))
+
+    def update_info(self, info: RunInfo | None = None, **parts: Any) -> None:
+        """Write the run's info, or replace named parts of it, each plain JSON data."""
+        parts = (asdict(info) if info else {}) | parts
+        rows = [(key, json.dumps(value, allow_nan=False)) for key, value in parts.items()]
+        with self._writing():
+            self._put("info", rows)
+
+    def set_layers(self, layers: Sequence[Layer]) -> None:
+        """Write the layers, once, before the first window."""
+        self._layers = tuple(layers)
+        with self._writing():
+            self._put(
+                "layers",
+                [
+                    (index, layer.name, layer.activation, layer.units, layer.can_die, layer.owner)
+                    for index, layer in enumerate(layers)
+                ],
+            )
+
+    def is_due(self) -> bool:
+        """Whether the open window should be written now, full or not."""
+        return time.monotonic() - self._flushed_at >= self._flush_interval_s
+
+    def settle(self, step: int) -> None:
+        """Say that a resumed run never goes back before ``step``: only older windows may merge."""
+        self._settled_step = step
+
+    def write_window(self, window: Window, lifetimes: Sequence[Lifetimes]) -> None:
+        """Write a window (again, if it grew since) and the units' lifetimes, in one transaction."""
+        with self._writing():
+            self._put_window(window)
+            self._put(
+                "lifetimes",
+                [
+                    (i, schema.pack_arrays(life.last_fired, life.first_silent, life.silent_rows))
+                    for i, life in enumerate(lifetimes)
+                ],
+            )
+        self._flushed_at = time.monotonic()
+        if len(self._sizes) > self._most_windows or sum(self._sizes.values()) > self._most_bytes:
+            self._merge_windows()
+
+    def write_epoch(self, epoch: Epoch) -> None:
+        """Append one epoch."""
+        with self._writing():
+            self._put("epochs", [tuple(asdict(epoch).values())])
+
+    def write_examination(self, activities: Sequence[UnitActivity]) -> None:
+        """Write what every layer did on the training rows at the final weights."""
+        with self._writing():
+            self._put(
+                "examination",
+                [
+                    (i, a.rows, a.positions, a.gradient_positions, schema.pack_activity(a))
+                    for i, a in enumerate(activities)
+                ],
+            )
+
+    def close(self) -> None:
+        """Fold the log into the one file and close it; closing twice is allowed."""
+        try:
+            with _reporting(self.path):
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.ProgrammingError:
+            return  # closed before
+        finally:
+            self._connection.close()
+
+    def _put(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            self._connection.execute(
+                f"INSERT OR REPLACE INTO {table} VALUES ({marks})",  # noqa: S608
+                row,
+            )
+
+    def _put_window(self, window: Window) -> None:
+        first = window.first_step
+        loss = schema.pack_moments(window.loss)
+        self._put(
+            "windows",
+            [(first, window.last_step, window.armed_steps, loss, window.learning_rate)],
+        )
+        size = 0
+        for index, part in enumerate(window.layers):
+            seen, units = part.activity, schema.pack_activity(part.activity)
+            counts = (seen.rows, seen.positions, seen.gradient_positions)
+            flow = (schema.pack_moments(part.gradient_norm), schema.pack_moments(part.update_ratio))
+            self._put("layer_windows", [(first, index, *counts, units, *flow)])
+            size += len(units) + 100
+        self._sizes[first] = size
+
+    def _merge_windows(self) -> None:
+        """Merge adjacent pairs, each in a transaction of its own, leaving the newest alone."""
+        firsts = sorted(self._sizes)[:-1]
+        if self._settled_step is not None:
+            firsts = [first for first in firsts if first <= self._settled_step]
+        for early, late in zip(firsts[::2], firsts[1::2], strict=False):
+            with self._writing():
+                pair = [
+                    read_window(self._connection, self._layers, first) for first in (early, late)
+                ]
+                for table in ("windows", "layer_windows"):
+                    self._connection.execute(
+                        f"DELETE FROM {table} WHERE first_step = ?",  # noqa: S608
+                        (late,),
+                    )
+                self._put_window(pair[0] + pair[1])
+            del self._sizes[late]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction, undone whole if anything in it fails."""
+        with _reporting(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+_REWOUND = (("windows", "last_step"), ("layer_windows", "first_step"), ("epochs", "step"))
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Turn SQLite's failures into one line with the file's name."""
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+        if isinstance(error, sqlite3.ProgrammingError):
+            raise
+        raise OutputError(f"cannot write the run file {path}: {error}") from error

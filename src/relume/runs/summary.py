@@ -1,0 +1,137 @@
+"""The layer table: how the units of each layer stand, from the records of a run alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relume.runs.query import Run
+from relume.runs.records import Layer, UnitActivity, Window
+
+TREND_WINDOWS = 20
+FEWEST_TREND_WINDOWS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSummary:
+    """How the units of one layer stand at the end of what was recorded.
+
+    Args:
+        name: Qualified module name.
+        activation: Name in the catalogue.
+        units: Number of units.
+        rows: Independent rows that the counts below rest on.
+        at_final_weights: Whether those rows were seen at fixed, final weights. If not, they are
+            the rows of the last window, seen while the weights still moved: a description.
+        firing_rate: Mean over units of the share of values above the dead half-line, in [0, 1].
+        dead_units: Units that fired on none of the rows, so that each got gradient exactly zero;
+            ``None`` where this activation has no dead half-line.
+        dying_units: Units that still fired, on under 1 % of values and under a quarter of their
+            best, with a falling trend; ``None`` where they cannot die or too few windows exist.
+    """
+
+    name: str
+    activation: str
+    units: int
+    rows: int
+    at_final_weights: bool
+    firing_rate: float
+    dead_units: tuple[int, ...] | None
+    dying_units: tuple[int, ...] | None
+
+    @property
+    def firing_probability_bound(self) -> float | None:
+        """Bound (95 %) on the firing probability of a dead unit: the rule of three, 3/n.
+
+        ``None`` unless the rows were seen at fixed weights.
+
+        References:
+            Hanley & Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249(13),
+            1983.
+        """
+        return min(1.0, 3.0 / self.rows) if self.at_final_weights and self.rows else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data; a rate that was not observed as None."""
+        rate = None if math.isnan(self.firing_rate) else self.firing_rate
+        bound = {"firing_probability_bound": self.firing_probability_bound}
+        return asdict(self) | {"firing_rate": rate} | bound
+
+
+def summarise_layers(run: Run) -> tuple[LayerSummary, ...]:
+    """Return the layer table of a run; empty if no unit was ever observed."""
+    if not run.windows and not run.examination:
+        return ()
+    return tuple(_summarise(run, index, layer) for index, layer in enumerate(run.layers))
+
+
+def _summarise(run: Run, index: int, layer: Layer) -> LayerSummary:
+    final = index < len(run.examination)
+    seen = run.examination[index] if final else _last_seen(run.windows, index)
+    can_tell = layer.can_die and seen.rows > 0
+    dead = tuple(np.flatnonzero(seen.fired == 0).tolist()) if can_tell else None
+    return LayerSummary(
+        name=layer.name,
+        activation=layer.activation,
+        units=layer.units,
+        rows=seen.rows,
+        at_final_weights=final,
+        firing_rate=float(np.mean(seen.firing_rate)),
+        dead_units=dead,
+        dying_units=_dying(run.windows, index, seen) if can_tell else None,
+    )
+
+
+def _last_seen(windows: Sequence[Window], index: int) -> UnitActivity:
+    """Return the activity of the last window with an armed step: the last of all may have none."""
+    seen = [window.layers[index].activity for window in windows]
+    return next((activity for activity in reversed(seen) if activity.rows), seen[-1])
+
+
+def _dying(windows: Sequence[Window], index: int, seen: UnitActivity) -> tuple[int, ...] | None:
+    observed = [window for window in windows if window.layers[index].activity.rows]
+    recent = observed[-min(TREND_WINDOWS, max(FEWEST_TREND_WINDOWS, len(observed) // 2)) :]
+    if len(recent) < FEWEST_TREND_WINDOWS:
+        return None
+    rates = np.stack([window.layers[index].activity.firing_rate for window in recent])
+    best = np.max([window.layers[index].activity.firing_rate for window in observed], axis=0)
+    nearly_zero = (seen.fired > 0) & (seen.firing_rate < 0.01) & (seen.firing_rate < best / 4)
+    return tuple(np.flatnonzero(nearly_zero & (falling_trend(rates) < 0.01)).tolist())
+
+
+def falling_trend(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the one-sided p-value of a falling trend in each column (Mann-Kendall).
+
+    ``S`` counts rising minus falling pairs; under no trend it is nearly normal with the variance
+    below, corrected for ties.
+
+    Args:
+        rates: Shape (windows, units), in the order of time.
+
+    Returns:
+        Shape (units,): the probability of so falling a sequence if there were no trend; 1 where
+        nothing falls.
+
+    References:
+        Mann, "Nonparametric tests against trend", Econometrica 13(3), 1945; Kendall, "Rank
+        Correlation Methods", 1975 (variance under ties).
+    """
+    from scipy.special import ndtr
+
+    count = len(rates)
+    later, earlier = np.triu_indices(count, 1)[::-1]
+    rising = np.sign(rates[later] - rates[earlier]).sum(axis=0)
+    variance = np.array([_tied_variance(column) for column in rates.T])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = (rising + 1.0) / np.sqrt(variance)  # + 1: the continuity correction
+    return np.where((variance > 0) & (rising < 0), ndtr(z), 1.0)
+
+
+def _tied_variance(column: NDArray[np.float64]) -> float:
+    count = len(column)
+    _, ties = np.unique(column, return_counts=True)
+    free = count * (count - 1) * (2 * count + 5)
+    return float(free - np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18.0

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from relume.runs.query import Run
+from relume.runs.records import Layer, LayerWindow, Moments, RunInfo, UnitActivity, Window
+from relume.runs.summary import falling_trend, summarise_layers
+
+
+def activity(fired, rows=1000):
+    fired = np.asarray(fired, np.int64)
+    nothing = np.zeros(len(fired))
+    return UnitActivity(rows, rows, fired, nothing, nothing, 0, nothing)
+
+
+def run_of(fired_by_window, *, examination=None, can_die=True):
+    fired_by_window = np.asarray(fired_by_window)
+    units = fired_by_window.shape[1]
+    windows = tuple(
+        Window(i + 1, i + 1, 1, Moments(), 0.1, (LayerWindow(activity(fired)),))
+        for i, fired in enumerate(fired_by_window)
+    )
+    layers = (Layer("a", "relu" if can_die else "tanh", units, can_die),)
+    examined = (activity(examination, 300),) if examination is not None else ()
+    return Run(None, RunInfo(), layers, windows, (), (), examined)
+
+
+def test_dead_units_are_those_silent_at_the_final_weights():
+    (layer,) = summarise_layers(run_of(np.full((3, 4), 10), examination=[0, 5, 300, 0]))
+    assert layer.dead_units == (0, 3)
+    assert layer.rows == 300
+    assert layer.at_final_weights
+    assert layer.firing_rate == pytest.approx((5 + 300) / 300 / 4)
+    assert layer.firing_probability_bound == pytest.approx(0.01)
+
+
+def test_during_training_the_count_is_a_description():
+    (layer,) = summarise_layers(run_of([[1, 1], [0, 7]]))
+    assert layer.dead_units == (0,)
+    assert not layer.at_final_weights
+    assert layer.firing_probability_bound is None
+    assert layer.to_json()["firing_probability_bound"] is None
+
+
+def test_an_activation_without_dead_side_has_no_dead_units():
+    (layer,) = summarise_layers(run_of([[0, 0]], can_die=False))
+    assert layer.dead_units is None
+    assert layer.dying_units is None
+
+
+def test_nothing_observed_makes_no_table():
+    assert summarise_layers(Run(None, RunInfo(), (), (), (), (), ())) == ()
+
+
+def test_dying_units_fall_and_are_nearly_silent():
+    windows = np.array([[900, 500, 3, 500, 4]] * 20)
+    windows[:, 0] = np.linspace(900, 1, 20)  # falls to nearly nothing
+    windows[:, 1] = np.linspace(500, 300, 20)  # falls, but fires often
+    (layer,) = summarise_layers(run_of(windows, examination=[1, 100, 1, 150, 1]))
+    assert layer.dying_units == (0,)
+
+
+def test_steady_sparse_units_are_not_dying():
+    rng = np.random.default_rng(0)
+    windows = rng.poisson(3, size=(20, 500))
+    examined = np.maximum(1, rng.poisson(1, 500))
+    (layer,) = summarise_layers(run_of(windows, examination=examined))
+    assert len(layer.dying_units) <= 2
+
+
+def test_too_few_windows_say_nothing_of_dying():
+    (layer,) = summarise_layers(run_of(np.ones((5, 2)), examination=[1, 1]))
+    assert layer.dying_units is None
+
+
+def test_the_trend_agrees_with_kendall():
+    rng = np.random.default_rng(0)
+    for ties in (False, True):
+        rates = rng.normal(size=(25, 40)) - np.linspace(0, 2, 25)[:, None] * rng.random(40)
+        rates = np.round(rates, 1) if ties else rates
+        ours = falling_trend(rates)
+        for unit in range(40):
+            test = kendalltau(
+                np.arange(25), rates[:, unit], alternative="less", method="asymptotic"
+            )
+            if test.statistic < 0:
+                # Ours corrects for continuity, so that it is the more careful one.
+                assert test.pvalue <= ours[unit] <= test.pvalue + 0.02
+            else:
+                assert ours[unit] == 1.0
