@@ -10,10 +10,22 @@ from pathlib import Path
 
 from relume.errors import OutputError
 
+_ADVICE = {
+    errno.ENOSPC: "free some space or choose another place",
+    errno.EDQUOT: "free some space or choose another place",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that can be written to",
+}
+
 
 @contextmanager
-def writing_to(place: Path) -> Iterator[None]:
+def writing_to(place: Path, option: str = "--out") -> Iterator[None]:
     """Turn a failure to write into one line with the place, the reason and what to do.
+
+    Args:
+        place: What is written.
+        option: The option with which a person chooses another place.
 
     Raises:
         OutputError: Instead of any ``OSError``.
@@ -21,25 +33,23 @@ def writing_to(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = {
-            errno.ENOSPC: "free some space or choose another place with --out",
-            errno.EDQUOT: "free some space or choose another place with --out",
-            errno.EACCES: "choose a place that you may write to with --out",
-            errno.EPERM: "choose a place that you may write to with --out",
-            errno.EROFS: "choose a place that can be written to with --out",
-        }.get(error.errno or 0, "choose another place with --out")
+        advice = _ADVICE.get(error.errno or 0, "choose another place")
         reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"cannot write {place}: {reason}; {advice}") from error
+        raise OutputError(f"cannot write {place}: {reason}; {advice} with {option}") from error
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, option: str = "--out") -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes the final name when the block succeeds.
+
+    Args:
+        path: The final name.
+        option: The option with which a person chooses another place.
 
     Raises:
         OutputError: If it cannot be written; nothing is left behind.
     """
-    with writing_to(path):
+    with writing_to(path, option):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         temporary = Path(name)

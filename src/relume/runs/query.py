@@ -19,7 +19,8 @@ from relume.runs.records import Epoch, Layer, LayerWindow, Lifetimes, RunInfo, U
 class Run:
     """Everything a run file holds; the sequences are empty where nothing was recorded.
 
-    ``lifetimes`` and ``examination`` follow the order of ``layers``.
+    ``lifetimes`` and ``examination`` (what the units did at the final weights) follow the order of
+    ``layers``; ``held_out_rows`` of the rows examined had no influence on those weights.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Run:
     epochs: tuple[Epoch, ...]
     lifetimes: tuple[Lifetimes, ...]
     examination: tuple[UnitActivity, ...]
+    held_out_rows: int = 0
 
     @property
     def last_step(self) -> int:
@@ -74,6 +76,7 @@ def _read(path: Path, connection: sqlite3.Connection) -> Run:
         epochs=_read_epochs(connection),
         lifetimes=_read_lifetimes(connection, layers),
         examination=_read_examination(connection, layers),
+        held_out_rows=_read_held_out_rows(connection),
     )
 
 
@@ -149,6 +152,11 @@ def _read_examination(
         schema.unpack_activity(counts, blob, layer.units)
         for layer, (*counts, blob) in zip(layers, rows, strict=False)
     )
+
+
+def _read_held_out_rows(connection: sqlite3.Connection) -> int:
+    (rows,) = connection.execute("SELECT MIN(held_out_rows) FROM examination").fetchone()
+    return int(rows or 0)
 
 
 def _number(value: float | None) -> float:

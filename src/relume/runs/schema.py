@@ -37,7 +37,7 @@ CREATE TABLE epochs (
 CREATE TABLE lifetimes (layer INTEGER PRIMARY KEY, units BLOB NOT NULL);
 CREATE TABLE examination (
     layer INTEGER PRIMARY KEY, rows INTEGER NOT NULL, positions INTEGER NOT NULL,
-    gradient_positions INTEGER NOT NULL, units BLOB NOT NULL
+    gradient_positions INTEGER NOT NULL, units BLOB NOT NULL, held_out_rows INTEGER NOT NULL
 );
 """
 

@@ -127,13 +127,18 @@ class RunWriter:
         with self._writing():
             self._put("epochs", [tuple(asdict(epoch).values())])
 
-    def write_examination(self, activities: Sequence[UnitActivity]) -> None:
-        """Write what every layer did on the training rows at the final weights."""
+    def write_examination(self, activities: Sequence[UnitActivity], *, held_out_rows: int) -> None:
+        """Write what every layer did at the final weights.
+
+        Args:
+            activities: One per layer, over all rows that were examined.
+            held_out_rows: How many of them had no influence on the weights.
+        """
         with self._writing():
             self._put(
                 "examination",
                 [
-                    (i, a.rows, a.positions, a.gradient_positions, schema.pack_activity(a))
+                    (i, *_counts(a), schema.pack_activity(a), held_out_rows)
                     for i, a in enumerate(activities)
                 ],
             )
@@ -166,9 +171,8 @@ class RunWriter:
         size = 0
         for index, part in enumerate(window.layers):
             seen, units = part.activity, schema.pack_activity(part.activity)
-            counts = (seen.rows, seen.positions, seen.gradient_positions)
             flow = (schema.pack_moments(part.gradient_norm), schema.pack_moments(part.update_ratio))
-            self._put("layer_windows", [(first, index, *counts, units, *flow)])
+            self._put("layer_windows", [(first, index, *_counts(seen), units, *flow)])
             size += len(units) + 100
         self._sizes[first] = size
 
@@ -201,6 +205,10 @@ class RunWriter:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _counts(activity: UnitActivity) -> tuple[int, int, int]:
+    return (activity.rows, activity.positions, activity.gradient_positions)
 
 
 _REWOUND = (("windows", "last_step"), ("layer_windows", "first_step"), ("epochs", "step"))

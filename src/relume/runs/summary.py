@@ -31,6 +31,7 @@ class LayerSummary:
             ``None`` where this activation has no dead half-line.
         dying_units: Units that still fired, on under 1 % of values and under a quarter of their
             best, with a falling trend; ``None`` where they cannot die or too few windows exist.
+        held_out_rows: How many of ``rows`` had no influence on the weights.
     """
 
     name: str
@@ -41,18 +42,22 @@ class LayerSummary:
     firing_rate: float
     dead_units: tuple[int, ...] | None
     dying_units: tuple[int, ...] | None
+    held_out_rows: int = 0
 
     @property
     def firing_probability_bound(self) -> float | None:
-        """Bound (95 %) on the firing probability of a dead unit: the rule of three, 3/n.
+        """Bound (95 %) on the firing probability of a dead unit: the rule of three, 3/m.
 
-        ``None`` unless the rows were seen at fixed weights.
+        m counts the held-out rows alone: the weights were fitted to the others, which therefore
+        prove nothing about further rows. ``None`` where there are none.
 
         References:
             Hanley & Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249(13),
             1983.
         """
-        return min(1.0, 3.0 / self.rows) if self.at_final_weights and self.rows else None
+        if not (self.at_final_weights and self.held_out_rows):
+            return None
+        return min(1.0, 3.0 / self.held_out_rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; a rate that was not observed as None."""
@@ -82,6 +87,7 @@ def _summarise(run: Run, index: int, layer: Layer) -> LayerSummary:
         firing_rate=float(np.mean(seen.firing_rate)),
         dead_units=dead,
         dying_units=_dying(run.windows, index, seen) if can_tell else None,
+        held_out_rows=run.held_out_rows if final else 0,
     )
 
 
@@ -96,10 +102,11 @@ def _dying(windows: Sequence[Window], index: int, seen: UnitActivity) -> tuple[i
     recent = observed[-min(TREND_WINDOWS, max(FEWEST_TREND_WINDOWS, len(observed) // 2)) :]
     if len(recent) < FEWEST_TREND_WINDOWS:
         return None
-    rates = np.stack([window.layers[index].activity.firing_rate for window in recent])
     best = np.max([window.layers[index].activity.firing_rate for window in observed], axis=0)
     nearly_zero = (seen.fired > 0) & (seen.firing_rate < 0.01) & (seen.firing_rate < best / 4)
-    return tuple(np.flatnonzero(nearly_zero & (falling_trend(rates) < 0.01)).tolist())
+    suspects = np.flatnonzero(nearly_zero)
+    rates = np.stack([window.layers[index].activity.firing_rate[suspects] for window in recent])
+    return tuple(suspects[falling_trend(rates) < 0.01].tolist())
 
 
 def falling_trend(rates: NDArray[np.float64]) -> NDArray[np.float64]:

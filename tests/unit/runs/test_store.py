@@ -77,7 +77,7 @@ def test_what_is_written_is_read_back(writer, path):
         writer.write_window(each, lives(each.first_step))
     epoch = Epoch(1, 50, 0.5, math.nan, 0.9, 1e-3, 7, 8)
     writer.write_epoch(epoch)
-    writer.write_examination([w.activity for w in written[0].layers])
+    writer.write_examination([w.activity for w in written[0].layers], held_out_rows=3)
     writer.update_info(status="finished", result={"score": 1.0})
     for run in (read_run(path), (writer.close(), read_run(path))[1]):
         assert run.info == RunInfo(
@@ -99,6 +99,7 @@ def test_what_is_written_is_read_back(writer, path):
         )
         assert run.lifetimes[0].last_fired.tolist() == [41] * 5
         assert np.array_equal(run.examination[1].fired, written[0].layers[1].activity.fired)
+        assert run.held_out_rows == 3
     assert [file.name for file in path.parent.iterdir()] == ["run.sqlite"]
 
 

@@ -13,7 +13,7 @@ def activity(fired, rows=1000):
     return UnitActivity(rows, rows, fired, nothing, nothing, 0, nothing)
 
 
-def run_of(fired_by_window, *, examination=None, can_die=True):
+def run_of(fired_by_window, *, examination=None, can_die=True, held_out_rows=0):
     fired_by_window = np.asarray(fired_by_window)
     units = fired_by_window.shape[1]
     windows = tuple(
@@ -22,16 +22,32 @@ def run_of(fired_by_window, *, examination=None, can_die=True):
     )
     layers = (Layer("a", "relu" if can_die else "tanh", units, can_die),)
     examined = (activity(examination, 300),) if examination is not None else ()
-    return Run(None, RunInfo(), layers, windows, (), (), examined)
+    return Run(None, RunInfo(), layers, windows, (), (), examined, held_out_rows)
 
 
 def test_dead_units_are_those_silent_at_the_final_weights():
-    (layer,) = summarise_layers(run_of(np.full((3, 4), 10), examination=[0, 5, 300, 0]))
+    run = run_of(np.full((3, 4), 10), examination=[0, 5, 300, 0], held_out_rows=60)
+    (layer,) = summarise_layers(run)
     assert layer.dead_units == (0, 3)
     assert layer.rows == 300
     assert layer.at_final_weights
     assert layer.firing_rate == pytest.approx((5 + 300) / 300 / 4)
-    assert layer.firing_probability_bound == pytest.approx(0.01)
+    assert layer.firing_probability_bound == pytest.approx(3 / 60)
+
+
+def test_rows_that_fitted_the_weights_bound_nothing():
+    (layer,) = summarise_layers(run_of([[1, 1]], examination=[0, 5]))
+    assert layer.dead_units == (0,)
+    assert layer.firing_probability_bound is None
+
+
+def test_the_rule_of_three_is_just_above_the_exact_bound():
+    """Silent on m rows: the exact 95 % bound solves (1 - p)^m = 0.05."""
+    for rows in (5, 60, 359, 10_000):
+        run = run_of([[1, 1]], examination=[0, 5], held_out_rows=rows)
+        bound = summarise_layers(run)[0].firing_probability_bound
+        exact = 1 - 0.05 ** (1 / rows)
+        assert exact <= bound <= exact * 1.35
 
 
 def test_during_training_the_count_is_a_description():

@@ -1,0 +1,1 @@
+"""Activations, their facts, initialisation and networks."""
