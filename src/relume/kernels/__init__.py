@@ -1,0 +1,1 @@
+"""Per-unit statistics of tensors."""

@@ -1,0 +1,1 @@
+"""Probes: which layer, which unit axis, what was seen."""

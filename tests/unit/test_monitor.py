@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from relume.errors import OutputError
+from relume.monitor import ALIVE_ROWS, Monitor
+from relume.observe.probe import Measurement, Probe
+from relume.observe.schedule import every
+from relume.observe.sites import find_sites
+from relume.runs.query import read_run
+from relume.runs.records import NEVER, Epoch
+from relume.runs.store import RunWriter
+
+X = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
+
+
+def model_with_a_dead_unit():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
+    with torch.no_grad():
+        model[0].bias[2] = -1000.0
+    return model
+
+
+def train(monitor, model, steps):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for step in range(1, steps + 1):
+        with monitor.step(step, len(X)):
+            optimizer.zero_grad()
+            loss = model(X).square().mean()
+            loss.backward()
+            monitor.before_update()
+            optimizer.step()
+            monitor.after_update(step, loss.item(), 0.01)
+    monitor.close_window()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def watched(path, model, **options):
+    writer = RunWriter(path)
+    probe = Probe(find_sites(model, X[:2]))
+    options = {"armed": every(4, first=2), "window_steps": 10} | options
+    return Monitor(probe, writer, **options), writer
+
+
+def test_a_training_is_recorded(tmp_path):
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model)
+    train(monitor, model, 25)
+    monitor.end_epoch(Epoch(1, 25, 1.0, 1.0, 0.5, 0.01, monitor.units_alive, monitor.units))
+    monitor.examine(model, X.split(50), held_out_rows=14)
+    writer.close()
+    run = read_run(tmp_path / "run")
+    assert monitor.fault is None
+    assert [(w.first_step, w.last_step) for w in run.windows] == [(1, 10), (11, 20), (21, 25)]
+    # armed: 1, 2, 4, 8 | 12, 16, 20 | 24
+    assert [w.armed_steps for w in run.windows] == [4, 3, 1]
+    assert [w.layers[0].activity.rows for w in run.windows] == [256, 192, 64]
+    assert sum(w.loss.count for w in run.windows) == 25
+    for window in run.windows:
+        activity = window.layers[0].activity
+        assert activity.fired[2] == 0
+        assert activity.absolute_gradient[2] > 0  # the output is connected; the unit is not
+        assert window.layers[0].gradient_norm.count == window.armed_steps
+    assert run.lifetimes[0].last_fired[2] == NEVER
+    assert run.lifetimes[0].silent_rows[2] == 8 * 64
+    assert (run.lifetimes[0].last_fired[[0, 1, 3]] == 24).all()
+    assert (run.examination[0].rows, run.held_out_rows) == (64, 14)
+    with torch.no_grad():
+        assert run.examination[0].fired.tolist() == (model[0](X) > 0).sum(0).tolist()
+
+
+def test_a_unit_is_alive_until_it_was_silent_for_long(tmp_path):
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model, armed=every(1))
+    train(monitor, model, ALIVE_ROWS // 64)
+    assert (monitor.units_alive, monitor.units) == (8, 8)
+    train(monitor, model, 2)
+    assert monitor.units_alive == 7
+    writer.close()
+
+
+def test_a_window_without_an_armed_step_says_so(tmp_path):
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model, armed=lambda step: False)
+    train(monitor, model, 10)
+    writer.close()
+    (window,) = read_run(tmp_path / "run").windows
+    assert (window.armed_steps, window.layers[0].activity.rows) == (0, 0)
+    assert np.isnan(window.layers[0].activity.firing_rate).all()
+
+
+def bare_weights():
+    model = model_with_a_dead_unit()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(25):
+        optimizer.zero_grad()
+        model(X).square().mean().backward()
+        optimizer.step()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+FAULTS = [
+    (RunWriter, "set_layers"),
+    (RunWriter, "write_window"),
+    (RunWriter, "is_due"),
+    (Probe, "watching"),
+    (Measurement, "before_update"),
+    (Measurement, "layers"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), FAULTS)
+def test_a_fault_of_ours_never_reaches_the_training(tmp_path, monkeypatch, owner, name):
+    def fail(*_, **__):
+        raise OutputError("planted")
+
+    monkeypatch.setattr(owner, name, fail)
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model)
+    assert torch.equal(train(monitor, model, 25), bare_weights())
+    assert str(monitor.fault) == "planted"
+    monitor.end_epoch(Epoch(1, 25, 1.0, 1.0, 0.5, 0.01, 0, 8))
+    monitor.examine(model, [X], held_out_rows=0)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    writer.close()
+
+
+def test_a_fault_inside_a_hook_turns_the_recording_off(tmp_path, monkeypatch):
+    from relume.kernels import unit_stats
+
+    monkeypatch.setattr(unit_stats, "sums", lambda *_: 1 / 0)
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model)
+    assert torch.equal(train(monitor, model, 25), bare_weights())
+    assert isinstance(monitor.fault, ZeroDivisionError)
+    writer.close()
+
+
+def test_a_fault_of_the_training_is_the_trainings_own(tmp_path):
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model)
+    with pytest.raises(KeyError), monitor.step(1, 64):
+        model(X)
+        raise KeyError("theirs")
+    assert monitor.fault is None
+    assert not any(m._forward_hooks for m in model.modules())
+    writer.close()
