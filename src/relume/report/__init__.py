@@ -1,0 +1,1 @@
+"""A run, shown: a document of plain data, rendered to a terminal or to one HTML file."""

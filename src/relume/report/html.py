@@ -1,0 +1,130 @@
+"""A run as one HTML file that needs nothing else: styles, scripts, pictures and data inside."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from relume.files import whole_file
+from relume.report import heatmap
+from relume.report.document import MOST_DRAWN_LAYERS, build_document
+from relume.report.parts import Document
+from relume.report.views import page_views, shown_metric
+from relume.runs.query import Run
+
+MOST_BYTES = 500_000
+
+_DRAWN_LAYERS = (MOST_DRAWN_LAYERS, 40, 20, 8, 2, 0)
+
+
+def write_report(run: Run, path: Path) -> None:
+    """Write the report of a run as one HTML file, whole or not at all.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    write_page(build_document(run), path)
+
+
+def write_page(document: Document, path: Path) -> None:
+    """Write a document as one HTML file, whole or not at all.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    page = render_page(document)
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+
+
+def render_page(document: Document) -> str:
+    """Return a document as an HTML page of at most 500 KB, drawing fewer layers where it must."""
+    pages = (_render(document.drawing(most)) for most in _DRAWN_LAYERS)
+    return next(page for page in pages if len(page.encode()) <= MOST_BYTES)
+
+
+def _render(document: Document) -> str:
+    templates = files("relume.report") / "templates"
+    text = {
+        name: (templates / name).read_text(encoding="utf-8")
+        for name in ("page.html.j2", "page.css", "page.js")
+    }
+    vendor = {
+        name: (templates / "vendor" / name).read_text(encoding="utf-8")
+        for name in ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
+    }
+    uplot = f"/*\n{vendor['uPlot.LICENSE.txt']}*/\n{vendor['uPlot.iife.min.js']}"
+    legend = heatmap.legend()
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(text["page.html.j2"]).render(
+        document=document,
+        policy=_policy(uplot, text["page.js"]),
+        styles=Markup(vendor["uPlot.min.css"] + _painted(text["page.css"], legend)),  # noqa: S704
+        uplot=Markup(uplot),  # noqa: S704
+        script=Markup(text["page.js"]),  # noqa: S704
+        page_data=_embedded(page_data(document)),
+        legend=legend,
+        **page_views(document),
+    )
+
+
+def page_data(document: Document) -> dict[str, Any]:
+    """Return the part of the document that the page's script reads; the rates are in pictures."""
+    data = document.to_data()
+    layers, row_counts = [], []
+    for part, plain in zip(document.layers, data["layers"], strict=True):
+        if part.heat is None:
+            continue
+        if part.heat.rows not in row_counts:
+            row_counts.append(part.heat.rows)
+        layers.append(
+            {
+                "name": part.summary.name,
+                "units": part.summary.units,
+                "units_per_row": part.heat.units_per_row,
+                "order": part.heat.order if part.heat.units_per_row == 1 else [],
+                "rows": row_counts.index(part.heat.rows),
+                "gradient_norm": plain["gradient_norm"],
+                "update_ratio": plain["update_ratio"],
+            }
+        )
+    return {
+        "steps": document.steps,
+        "window_curves": data["window_curves"],
+        "epoch_curves": data["epoch_curves"],
+        "columns": data["columns"],
+        "row_counts": row_counts,
+        "layers": layers,
+        "levels": heatmap.LEVELS,
+        "metric": shown_metric(document),
+    }
+
+
+def _policy(*scripts: str) -> str:
+    """Nothing is loaded, and no script runs but the two that belong to the page."""
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(data: Any) -> Markup:
+    """JSON inside a script element: nothing in it can end the element."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704
+
+
+def _painted(css: str, legend: Mapping[str, Any]) -> str:
+    stops = ",".join(f"rgb({r} {g} {b})" for r, g, b in legend["stops"])
+    red, green, blue = legend["silent"]
+    return css.replace("STOPS", stops).replace("SILENT", f"rgb({red} {green} {blue})")

@@ -1,0 +1,174 @@
+"""What a shown run is made of: frozen plain data, down to lists, strings and numbers."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from relume.report.heatmap import HeatMap
+from relume.runs.summary import LayerSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The score of a simpler model on the same rows; the difference is the network's minus its."""
+
+    name: str
+    score: float
+    interval: tuple[float, float] | None
+    difference: float | None
+    difference_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The score on the test part."""
+
+    metric: str
+    score: float
+    interval: tuple[float, float] | None
+    confidence: float
+    rows: int | None
+    baselines: tuple[Baseline, ...]
+
+    @property
+    def rivals(self) -> tuple[Baseline, ...]:
+        """The baselines, the nearest score first."""
+        return tuple(sorted(self.baselines, key=lambda part: abs(part.score - self.score)))
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCounts:
+    """How many units are dead, over all layers that were seen and whose units can die.
+
+    ``rows`` is the smallest number of rows that a layer was seen on; ``dying`` is ``None`` where
+    no layer had windows enough to tell.
+    """
+
+    units: int
+    dead: int
+    dying: int | None
+    rows: int
+    at_final_weights: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeadUnit:
+    """A dead unit and the last armed step at which it was seen to fire; ``None``: not once."""
+
+    unit: int
+    last_fired: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPart:
+    """One layer: its line of the table, its dead units, and its course over the columns.
+
+    ``gradient_norm`` and ``update_ratio`` have one mean a column, nan where not observed. They are
+    empty and ``heat`` is ``None`` where the layer is not drawn.
+    """
+
+    summary: LayerSummary
+    owner: str | None
+    can_die: bool
+    firing_probability_bound: float | None
+    dead: tuple[DeadUnit, ...]
+    gradient_norm: tuple[float, ...]
+    update_ratio: tuple[float, ...]
+    heat: HeatMap | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCurves:
+    """Loss (mean, least, greatest) and learning rate over steps, one value a group of windows."""
+
+    step: tuple[float, ...]
+    loss: tuple[float, ...]
+    loss_least: tuple[float, ...]
+    loss_greatest: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCurves:
+    """What is known after each epoch."""
+
+    epoch: tuple[int, ...]
+    step: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    validation_score: tuple[float, ...]
+    units_alive: tuple[int, ...]
+    units: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A run, ready to be shown.
+
+    ``columns`` holds the first and last step of each column of the layers' courses.
+    """
+
+    format: str
+    version: int
+    title: str
+    kind: str
+    status: str
+    headline: str
+    comparisons: tuple[str, ...]
+    missing: tuple[str, ...]
+    remarks: tuple[str, ...]
+    measurement: tuple[str, ...]
+    steps: int
+    armed_steps: int
+    result: Result | None
+    best_epoch: int | None
+    stopped: str | None
+    network: str | None
+    units: UnitCounts | None
+    window_curves: WindowCurves
+    epoch_curves: EpochCurves
+    columns: tuple[tuple[int, int], ...]
+    layers: tuple[LayerPart, ...]
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    environment: dict[str, Any]
+
+    def drawing(self, most: int) -> "Document":
+        """Return the document with the courses of at most ``most`` layers."""
+        kept = neediest([part.summary for part in self.layers], most)
+        layers = tuple(
+            part if index in kept else replace(part, gradient_norm=(), update_ratio=(), heat=None)
+            for index, part in enumerate(self.layers)
+        )
+        return replace(self, layers=layers)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the document as dicts, lists, strings and finite numbers; nan becomes None."""
+        data = plain(self)
+        assert isinstance(data, dict)  # noqa: S101
+        return data
+
+    def to_json(self) -> str:
+        """Return the document as strict JSON on one line."""
+        return json.dumps(self.to_data(), allow_nan=False)
+
+
+def neediest(summaries: Sequence[LayerSummary], most: int) -> set[int]:
+    """Return the indices of at most ``most`` layers: all, or those with the most dead units."""
+    by_need = sorted(range(len(summaries)), key=lambda i: (-len(summaries[i].dead_units or ()), i))
+    return set(by_need[:most])
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON-able data; numbers that are not finite become None."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value

@@ -1,0 +1,259 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const root = document.documentElement;
+  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const whole = (value) => value.toLocaleString("en-US");
+  const steps = (first, last) => (first === last ? `step ${whole(first)}` : `steps ${whole(first)}–${whole(last)}`);
+  const positive = (values) => values.map((value) => (value === undefined || value > 0 ? value : null));
+
+  function compact(value) {
+    if (value === null || value === undefined) return "not observed";
+    const size = Math.abs(value);
+    if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential(2).replace(/\.?0+e/, "e");
+    return String(Number(value.toPrecision(4)));
+  }
+
+  function percent(rate) {
+    const value = 100 * rate;
+    return `${value >= 10 ? value.toFixed(0) : Number(value.toPrecision(2))} %`;
+  }
+
+  // ---- curves -------------------------------------------------------------------------------
+
+  function depth(share) {
+    const part = Math.min(share * 2, 1.999);
+    const ends = [Math.floor(part), Math.floor(part) + 1].map((i) => {
+      const hex = colour(`--depth-${i}`);
+      return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    });
+    return `rgb(${ends[0].map((low, i) => Math.round(low + (ends[1][i] - low) * (part % 1))).join(" ")})`;
+  }
+
+  function flow(field) {
+    const middles = data.columns.map(([first, last]) => (first + last) / 2);
+    const drawn = data.layers.filter((layer) => layer[field].length);
+    return {
+      log: true,
+      many: drawn.length > 6,
+      tables: [[middles, ...drawn.map((layer) => layer[field])]],
+      series: drawn.map((layer, i) => ({
+        label: layer.name,
+        colour: () => depth(drawn.length > 1 ? i / (drawn.length - 1) : 0),
+      })),
+    };
+  }
+
+  const windows = data.window_curves;
+  const epochs = data.epoch_curves;
+  const wholeRun = [[1, Math.max(2, data.steps, ...epochs.step)]];
+  const named = (label, name, more = {}) => ({ label, colour: () => colour(name), ...more });
+  const afterEpoch = { points: true, spanGaps: true };
+  const charts = {
+    loss: () => ({
+      tables: [
+        [windows.step, windows.loss, windows.loss_least, windows.loss_greatest],
+        [epochs.step, epochs.validation_loss],
+      ],
+      series: [
+        named("training", "--training"),
+        named("least", "--training", { width: 0, quiet: true }),
+        named("greatest", "--training", { width: 0, quiet: true }),
+        named("validation", "--validation", afterEpoch),
+      ],
+      band: [3, 2],
+    }),
+    score: () => ({
+      tables: [[epochs.step, epochs.validation_score]],
+      series: [named(`validation ${data.metric}`, "--score", afterEpoch)],
+    }),
+    alive: () => ({
+      tables: [[epochs.step, epochs.units_alive, epochs.units]],
+      series: [named("alive", "--silent", afterEpoch), named("all units", "--muted", { dash: [4, 4] })],
+      range: (plot, low, high) => {
+        const margin = Math.max(1, 0.08 * (high - low));
+        return [Math.max(0, low - margin), high + margin];
+      },
+    }),
+    rate: () => ({
+      tables: [[windows.step, windows.learning_rate]],
+      series: [named("learning rate", "--training")],
+    }),
+    gradient: () => flow("gradient_norm"),
+    update: () => flow("update_ratio"),
+  };
+
+  function fillKey(key, spec, values) {
+    const swatch = (paint, label, kind = "") => {
+      const entry = document.createElement("span");
+      const mark = document.createElement("i");
+      mark.className = kind;
+      mark.style.background = paint;
+      entry.append(mark, label);
+      return entry;
+    };
+    const shown = spec.series.filter((one, i) => !one.quiet && values[i].some((v) => v !== null && v !== undefined));
+    if (spec.many) {
+      const stops = [0, 0.25, 0.5, 0.75, 1].map(depth);
+      key.replaceChildren(swatch(`linear-gradient(90deg, ${stops.join(", ")})`, "first layer to last", "depth"));
+    } else {
+      key.replaceChildren(...(shown.length > 1 ? shown : []).map((one) => swatch(one.colour(), one.label)));
+    }
+  }
+
+  function readOut(plot, spec, focused) {
+    const at = plot.cursor.idx;
+    if (at === null || at === undefined) return "\u00a0";
+    const value = (index) => {
+      const place = plot.cursor.idxs[index];
+      return place === null || place === undefined ? null : plot.data[index][place];
+    };
+    const said = [`step ${whole(Math.round(plot.data[0][at]))}`];
+    spec.series.forEach((one, i) => {
+      if (one.quiet || (spec.many && i + 1 !== focused)) return;
+      const range = spec.band && i === 0 ? ` (${compact(value(2))}–${compact(value(3))})` : "";
+      said.push(`${one.label} ${compact(value(i + 1))}${range}`);
+    });
+    return said.join(" · ");
+  }
+
+  function options(figure, spec, log, state) {
+    const axis = { stroke: colour("--muted"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    const labels = (plot, splits) => splits.map((split) => (split === null ? "" : compact(split)));
+    const readout = figure.querySelector(".readout");
+    const refresh = (plot) => { readout.textContent = readOut(plot, spec, state.focused); };
+    const series = spec.series.map((one) => ({
+      label: one.label, stroke: one.colour(), width: one.width ?? 2, dash: one.dash, spanGaps: one.spanGaps ?? false,
+      points: { show: one.width === 0 ? false : undefined, size: 5 },
+    }));
+    return {
+      width: state.box.clientWidth, height: state.box.clientHeight, legend: { show: false },
+      scales: { x: { time: false }, y: { distr: log ? 3 : 1, range: spec.range } },
+      axes: [{ ...axis, size: 28, values: labels, label: "step", labelSize: 18, labelFont: axis.font }, { ...axis, size: 52, values: labels }],
+      padding: [12, 16, 0, 0],
+      series: [{}, ...series],
+      bands: spec.band ? [{ series: spec.band, fill: colour("--range") }] : [],
+      cursor: { sync: { key: "steps", setSeries: false }, focus: { prox: spec.many ? 1e6 : -1 }, points: { size: 7, one: spec.many }, y: false },
+      focus: { alpha: 0.25 },
+      hooks: { setCursor: [refresh], setSeries: [(plot, index) => { state.focused = index; refresh(plot); }] },
+    };
+  }
+
+  function draw(figure) {
+    const box = figure.querySelector(".plot");
+    const button = figure.querySelector("button");
+    const state = { box, plot: null, focused: null };
+    const redraw = () => {
+      const spec = charts[figure.dataset.chart]();
+      const log = spec.log || (button !== null && button.getAttribute("aria-pressed") === "true");
+      const [x, ...values] = uPlot.join([...spec.tables, wholeRun]);
+      const table = [x, ...(log ? values.map(positive) : values)];
+      if (state.plot) state.plot.destroy();
+      fillKey(figure.querySelector(".key"), spec, values);
+      state.plot = new uPlot(options(figure, spec, log, state), table, box);
+    };
+    if (button) {
+      button.hidden = false;
+      button.addEventListener("click", () => {
+        button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+        redraw();
+      });
+    }
+    box.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: -1, ArrowRight: 1, Home: -1e9, End: 1e9 }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      const x = state.plot.data[0];
+      const at = Math.max(0, Math.min(x.length - 1, (state.plot.cursor.idx ?? (move > 0 ? -1 : x.length)) + move));
+      state.plot.setCursor({ left: state.plot.valToPos(x[at], "x"), top: state.plot.over.clientHeight / 2 });
+    });
+    new ResizeObserver(() => {
+      if (box.clientWidth !== state.plot.width) state.plot.setSize({ width: box.clientWidth, height: box.clientHeight });
+    }).observe(box);
+    redraw();
+    return redraw;
+  }
+
+  // ---- heat maps ----------------------------------------------------------------------------
+
+  async function readCells(image) {
+    const bytes = Uint8Array.from(atob(image.src.slice(image.src.indexOf(",") + 1)), (c) => c.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const width = view.getUint32(16);
+    const parts = [];
+    for (let at = 8; at < bytes.length; at += 12 + view.getUint32(at)) {
+      if (String.fromCharCode(...bytes.subarray(at + 4, at + 8)) === "IDAT") parts.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
+    }
+    const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate"));
+    const lines = new Uint8Array(await new Response(stream).arrayBuffer());
+    return { width, height: view.getUint32(20), at: (row, column) => lines[row * (width + 1) + 1 + column] };
+  }
+
+  function unitsOf(layer, row) {
+    if (layer.units_per_row === 1) return `unit ${layer.order[row]}`;
+    const last = Math.min((row + 1) * layer.units_per_row, layer.units);
+    const first = row * layer.units_per_row + 1;
+    const from = `of ${whole(layer.units)} from the top`;
+    if (first === last) return `1 unit (place ${whole(first)} ${from})`;
+    return `${last - first + 1} units (places ${whole(first)}–${whole(last)} ${from})`;
+  }
+
+  function describe(layer, cells, row, column) {
+    const [start, end] = [data.columns[0][0] - 0.5, data.columns[data.columns.length - 1][1] + 0.5];
+    const step = start + ((end - start) * (column + 0.5)) / cells.width;
+    const place = data.columns.findIndex(([first, last]) => step >= first - 0.5 && step <= last + 0.5);
+    const level = cells.at(row, column);
+    if (place < 0) return `${unitsOf(layer, row)} · near step ${whole(Math.round(step))} · not observed`;
+    const where = `${unitsOf(layer, row)} · ${steps(...data.columns[place])}`;
+    if (level === 0) return `${where} · not observed`;
+    const rows = `n = ${whole(data.row_counts[layer.rows][place])} rows`;
+    if (level === 1) return `${where} · never fired · ${rows}`;
+    const rate = percent(((level - 2) / data.levels) ** 2);
+    return `${where} · firing on about ${rate} of values · ${rows}`;
+  }
+
+  function explore(figure) {
+    const layer = data.layers[Number(figure.dataset.layer)];
+    const frame = figure.querySelector(".frame");
+    const image = frame.querySelector("img");
+    const mark = figure.querySelector(".cell");
+    const readout = figure.querySelector(".readout");
+    const place = { row: 0, column: -1 };
+    let cells = null;
+    const show = async () => {
+      cells = await (cells ?? readCells(image));
+      place.row = Math.max(0, Math.min(cells.height - 1, place.row));
+      place.column = Math.max(0, Math.min(cells.width - 1, place.column));
+      const box = { left: place.column / cells.width, top: place.row / cells.height, width: 1 / cells.width, height: 1 / cells.height };
+      for (const [side, share] of Object.entries(box)) mark.style[side] = `${100 * share}%`;
+      mark.hidden = false;
+      readout.textContent = describe(layer, cells, place.row, place.column);
+    };
+    const point = async (event) => {
+      cells = await (cells ?? readCells(image));
+      const box = image.getBoundingClientRect();
+      place.column = Math.floor(((event.clientX - box.left) / box.width) * cells.width);
+      place.row = Math.floor(((event.clientY - box.top) / box.height) * cells.height);
+      show();
+    };
+    image.addEventListener("pointermove", point);
+    image.addEventListener("pointerdown", point);
+    image.addEventListener("pointerleave", () => { mark.hidden = true; });
+    frame.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      place.row += move[0];
+      place.column += move[1];
+      show();
+    });
+    frame.addEventListener("blur", () => { mark.hidden = true; });
+  }
+
+  const redraws = [...document.querySelectorAll(".chart")].filter((figure) => figure.querySelector(".plot")).map(draw);
+  const redrawAll = () => redraws.forEach((redraw) => redraw());
+  document.querySelectorAll(".heat").forEach(explore);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+  addEventListener("beforeprint", () => { root.classList.add("printing"); redrawAll(); });
+  addEventListener("afterprint", () => { root.classList.remove("printing"); redrawAll(); });
+})();

@@ -1,0 +1,84 @@
+"""A run in a terminal: plain tables that read the same without colour."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from relume.report.parts import Document
+from relume.report.wording import NOT_OBSERVED, printable, share, upper_bound
+from relume.runs.summary import LayerSummary
+
+
+def layer_table(summaries: Sequence[LayerSummary]) -> Table:
+    """Return the layer table: how the units of each layer stand, and on how many rows that rests.
+
+    Args:
+        summaries: From ``summarise_layers``.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("layer", overflow="fold")
+    table.add_column("activation", overflow="fold")
+    for heading in ("units", "firing rate", "dead", "dying", "rows n", "3/m"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(
+            Text(printable(summary.name, 120)),
+            Text(printable(summary.activation, 60)),
+            f"{summary.units:,}",
+            share(summary.firing_rate),
+            _dead_cell(summary),
+            _dying_cell(summary),
+            f"{summary.rows:,}",
+            upper_bound(summary.firing_probability_bound),
+        )
+    held_out = max((summary.held_out_rows for summary in summaries), default=0)
+    if held_out:
+        table.caption = (
+            f"dead: fired on none of the n rows; m = {held_out:,} of them were held out and bound\n"
+            "how often such a unit fires on rows like them (95 %)"
+        )
+        table.caption_justify = "left"
+    return table
+
+
+def print_document(document: Document, console: Console) -> None:
+    """Print a run for a person: the result, the layers, what stands out and what is missing."""
+    console.print(Text(f"{document.title}: {document.headline}", style="bold"))
+    for sentence in document.comparisons:
+        console.print(Text(sentence))
+    console.print(_facts(document))
+    if document.layers:
+        console.print()
+        console.print(layer_table([part.summary for part in document.layers]))
+    for heading, said in (
+        ("Remarks", document.remarks),
+        ("Missing", document.missing),
+        ("How it was measured", document.measurement),
+    ):
+        if said:
+            console.print()
+            console.print(Text(heading, style="bold"))
+            for sentence in said:
+                console.print(Text(f"- {sentence}"))
+
+
+def _facts(document: Document) -> Text:
+    stopped = f"; stopped {document.stopped}" if document.stopped else ""
+    best = f"; best epoch {document.best_epoch:,}" if document.best_epoch else ""
+    return Text(f"{document.status}, {document.steps:,} steps{best}{stopped}")
+
+
+def _dead_cell(summary: LayerSummary) -> Text:
+    if summary.dead_units is None:
+        return Text(NOT_OBSERVED if not summary.rows else "cannot die")
+    return Text(f"{len(summary.dead_units):,}", style="bold red" if summary.dead_units else "")
+
+
+def _dying_cell(summary: LayerSummary) -> Text:
+    if summary.dead_units is None:
+        return Text("—")
+    if summary.dying_units is None:
+        return Text("too early")
+    return Text(f"{len(summary.dying_units):,}", style="yellow" if summary.dying_units else "")

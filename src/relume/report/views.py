@@ -1,0 +1,316 @@
+"""What the page shows, part by part: texts, places and pictures made from the document."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from relume.report import heatmap
+from relume.report.parts import Document, LayerPart
+from relume.report.wording import (
+    count,
+    describe,
+    interval,
+    metric_name,
+    number,
+    printable,
+    share,
+    unit_ranges,
+    upper_bound,
+)
+
+MOST_TABLE_ROWS = 120
+MOST_LAYERS_LISTED = 60
+MOST_FACTS = 40
+MOST_DEAD_SHOWN = 600  # of all layers together
+TALLEST_ROW = 12
+LEAST_HEIGHT = 96
+
+_TONES = {"finished": "good", "failed": "bad"}
+_SECTIONS = (
+    ("result", "Result"),
+    ("training", "Training"),
+    ("units", "Units"),
+    ("gradients", "Gradients"),
+    ("layers", "Layers"),
+    ("details", "Details"),
+)
+
+
+def page_views(document: Document) -> dict[str, Any]:
+    """Return the values that the page's template is filled with, beside the document itself."""
+    return {
+        "sections": _SECTIONS,
+        "tone": _TONES.get(document.status, "warn"),
+        "tiles": _tiles(document),
+        "scores": _scores(document),
+        **_curves(document),
+        **_units(document),
+        **_table(document),
+        **_details(document),
+    }
+
+
+def shown_metric(document: Document) -> str:
+    """Return the name of the score."""
+    return metric_name(document.result.metric) if document.result else "score"
+
+
+def _tiles(document: Document) -> list[dict[str, Any]]:
+    result, units = document.result, document.units
+    tiles = []
+    if result is not None:
+        note = f"on {count(result.rows, 'test row')}" if result.rows is not None else "on test rows"
+        tiles.append(_tile(shown_metric(document), number(result.score), note))
+    if units is not None:
+        label, where = (
+            ("dead units", "at fixed weights")
+            if units.at_final_weights
+            else ("silent units", "while training")
+        )
+        note = f"of {count(units.units, 'unit')}, seen on {count(units.rows, 'row')} {where}"
+        tiles.append(
+            _tile(label, f"{units.dead:,}", note, alarm=units.at_final_weights and units.dead > 0)
+        )
+        dying = "too early to tell" if units.dying is None else f"{units.dying:,}"
+        tiles.append(_tile("dying units", dying, "firing rate nearly zero, and falling"))
+    tiles.append(_duration(document))
+    return tiles
+
+
+def _duration(document: Document) -> dict[str, Any]:
+    epochs = document.epoch_curves.epoch
+    if not epochs:
+        return _tile("steps", f"{document.steps:,}", "no epoch ended")
+    best = f"best was {document.best_epoch:,}" if document.best_epoch else "best not recorded"
+    note = f"{best}; stopped {document.stopped}" if document.stopped else best
+    return _tile("epochs", f"{epochs[-1]:,}", note)
+
+
+def _tile(label: str, value: str, note: str, *, alarm: bool = False) -> dict[str, Any]:
+    return {"label": label, "value": value, "note": note, "alarm": alarm}
+
+
+def _scores(document: Document) -> dict[str, Any] | None:
+    """The network and its baselines on one axis, in per cent of its width."""
+    result = document.result
+    if result is None:
+        return None
+    entries: list[tuple[str, float, tuple[float, float] | None]] = [
+        ("this network", result.score, result.interval),
+        *((part.name, part.score, part.interval) for part in result.rivals),
+    ]
+    values = [bound for _, score, bounds in entries for bound in (score, *(bounds or ()))]
+    low, high = min(values), max(values)
+    margin = 0.06 * (high - low) or 0.5
+    # A score that cannot exceed 1 or fall below 0 gets no axis beyond.
+    low = max(0.0, low - margin) if low >= 0 else low - margin
+    high = min(1.0, high + margin) if high <= 1 else high + margin
+    span = high - low or 1.0
+
+    def place(value: float) -> float:
+        return float(round(100 * (value - low) / span, 2))
+
+    rows = [
+        {
+            "name": name,
+            "at": place(score),
+            "left": place(bounds[0]) if bounds else None,
+            "width": round(place(bounds[1]) - place(bounds[0]), 2) if bounds else None,
+            "text": f"{number(score)} ({interval(bounds)})" if bounds else number(score),
+        }
+        for name, score, bounds in entries
+    ]
+    return {
+        "rows": rows,
+        "metric": shown_metric(document),
+        "low": number(low),
+        "high": number(high),
+    }
+
+
+def _curves(document: Document) -> dict[str, Any]:
+    windows, epochs, layers = document.window_curves, document.epoch_curves, document.layers
+    seen = {
+        "loss": _any(windows.loss) or _any(epochs.validation_loss),
+        "score": _any(epochs.validation_score),
+        "alive": bool(epochs.units_alive) and max(epochs.units) > 0,
+        "rate": _any(windows.learning_rate),
+        "gradient": any(_any(part.gradient_norm) for part in layers),
+        "update": any(_any(part.update_ratio) for part in layers),
+    }
+    captions = {
+        "loss": "Training loss with its range within each window of steps; validation loss after "
+        "each epoch." + _lowest(document),
+        "score": "On the validation rows, after each epoch.",
+        "score_title": f"Validation {shown_metric(document)}",
+        "alive": "Units that fired within the last rows measured, after each epoch.",
+    }
+    return {"seen": seen, "captions": captions}
+
+
+def _lowest(document: Document) -> str:
+    losses = document.epoch_curves.validation_loss
+    known = [(loss, epoch) for loss, epoch in zip(losses, document.epoch_curves.epoch, strict=True)]
+    finite = [pair for pair in known if math.isfinite(pair[0])]
+    if not finite:
+        return ""
+    loss, epoch = min(finite)
+    return f" Lowest: {number(loss)} after epoch {epoch:,}."
+
+
+def _units(document: Document) -> dict[str, Any]:
+    drawn = [part for part in document.layers if part.heat is not None]
+    shown = drawn if document.columns else document.layers[:MOST_LAYERS_LISTED]
+    wide = max((part.summary.units for part in drawn), default=0)
+    most_columns = heatmap.resolution(wide, len(drawn))[1]
+    most_dead = max(10, MOST_DEAD_SHOWN // max(1, sum(bool(part.dead) for part in shown)))
+    steps = [document.columns[0][0], document.columns[-1][1]] if document.columns else [0, 0]
+    undrawn = len(document.layers) - len(shown)
+    return {
+        "layers": [
+            {
+                **_layer(part, most_dead),
+                "number": number_of,
+                **_picture(part, document, most_columns),
+            }
+            for number_of, part in enumerate(shown)
+        ],
+        "undrawn": f"{count(undrawn, 'more layer')}, with no more dead units than these, not drawn."
+        if undrawn
+        else "",
+        "row_meaning": f"a unit{_grouping(drawn)}",
+        "axis": {
+            "first": f"{steps[0]:,}",
+            "middle": f"{(steps[0] + steps[1]) // 2:,}",
+            "last": f"{steps[1]:,}",
+        },
+    }
+
+
+def _grouping(drawn: Sequence[LayerPart]) -> str:
+    sizes = {part.heat.units_per_row for part in drawn if part.heat is not None}
+    most = max(sizes, default=1)
+    return f" (in wide layers the mean of up to {most:,} neighbours)" if most > 1 else ""
+
+
+def _layer(part: LayerPart, most_dead: int) -> dict[str, Any]:
+    summary = part.summary
+    dead = len(summary.dead_units or ())
+    shown = part.dead[:most_dead]
+    by_step = sorted(shown, key=lambda unit: (unit.last_fired or 0, unit.unit))
+    groups = [
+        (
+            "not once" if step is None else f"step {step:,}",
+            unit_ranges([unit.unit for unit in units]),
+        )
+        for step, units in groupby(by_step, key=lambda unit: unit.last_fired)
+    ]
+    more = f"The first {len(shown):,} of {dead:,} are listed." if dead > len(shown) else ""
+    which = "units are" if dead != 1 else "unit is"
+    return {
+        "name": summary.name,
+        "kind": f"{summary.activation} · {count(summary.units, 'unit')}",
+        **_state(part),
+        "dead": groups,
+        "dead_title": f"Which {which} {_dead_word(part)}, and when last seen to fire",
+        "dead_more": more,
+    }
+
+
+def _state(part: LayerPart) -> dict[str, Any]:
+    summary = part.summary
+    if not summary.rows:
+        return {"deaths": "", "alarm": False, "state": "not observed"}
+    said = [
+        f"fires on {share(summary.firing_rate)} of values",
+        f"n\u00a0=\u00a0{count(summary.rows, 'row')}",
+    ]
+    if summary.dying_units:
+        which = unit_ranges(summary.dying_units[:20])
+        said.insert(0, f"{len(summary.dying_units):,} dying ({which})")
+    if summary.dead_units is None:
+        return {"deaths": "its units cannot die", "alarm": False, "state": " · ".join(said)}
+    return {
+        "deaths": f"{len(summary.dead_units):,} {_dead_word(part)}",
+        "alarm": summary.at_final_weights and len(summary.dead_units) > 0,
+        "state": " · ".join(said),
+    }
+
+
+def _dead_word(part: LayerPart) -> str:
+    return "dead" if part.summary.at_final_weights else "silent in the last steps seen"
+
+
+def _picture(part: LayerPart, document: Document, most_columns: int) -> dict[str, Any]:
+    if part.heat is None:
+        return {"picture": None, "height": 0}
+    cells = heatmap.picture(part.heat, document.columns, most_columns, can_die=part.can_die)
+    rows = len(cells)
+    factor = min(TALLEST_ROW, max(1, round(240 / rows)))
+    encoded = base64.b64encode(heatmap.png(cells)).decode()
+    return {
+        "picture": f"data:image/png;base64,{encoded}",
+        "height": max(min(LEAST_HEIGHT, 24 * rows), rows * factor),
+    }
+
+
+def _table(document: Document) -> dict[str, Any]:
+    rows = [
+        {
+            "name": part.summary.name,
+            "cells": [
+                part.summary.activation,
+                f"{part.summary.units:,}",
+                share(part.summary.firing_rate),
+                *_dead_and_dying(part),
+                f"{part.summary.rows:,}",
+                f"{part.summary.held_out_rows:,}" if part.summary.at_final_weights else "—",
+                upper_bound(part.firing_probability_bound),
+            ],
+        }
+        for part in document.layers[:MOST_TABLE_ROWS]
+    ]
+    more = len(document.layers) - len(rows)
+    return {
+        "table": rows,
+        "table_more": f"{count(more, 'more layer')}: see relume report --json." if more else "",
+        "bound_in_words": "A unit is dead if it fired on none of the n rows; its gradient is then "
+        "exactly zero. m of those rows were held out and had no part in fitting the weights: "
+        "they show (95 % confidence) that such a unit fires on fewer than 3/m of rows like them. "
+        "Dying means: fires on under 1 % of values, under a quarter of its "
+        "best, and falling.",
+    }
+
+
+def _dead_and_dying(part: LayerPart) -> tuple[str, str]:
+    summary = part.summary
+    if not summary.rows:
+        return "not observed", "not observed"
+    if summary.dead_units is None:
+        return "cannot die", "—"
+    dying = "too early" if summary.dying_units is None else f"{len(summary.dying_units):,}"
+    return f"{len(summary.dead_units):,}", dying
+
+
+def _details(document: Document) -> dict[str, Any]:
+    notes = document.data.get("notes")
+    data = {key: value for key, value in document.data.items() if key != "notes"}
+    return {
+        "notes": [printable(note) for note in notes[:20]] if isinstance(notes, list) else [],
+        "data": _facts(data),
+        "settings": _facts(document.settings),
+        "environment": _facts(document.environment),
+    }
+
+
+def _facts(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (printable(name, 60).replace("_", " "), printable(describe(value), 120))
+        for name, value in list(given.items())[:MOST_FACTS]
+    ]
+
+
+def _any(values: Sequence[float]) -> bool:
+    return any(math.isfinite(value) for value in values)
