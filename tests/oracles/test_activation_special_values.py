@@ -4,9 +4,9 @@ import json
 import math
 
 import pytest
-from tests.oracles.special_values import COPIES, DTYPES, SURPRISES, TABLE, observe
 
 from relume.nn.registry import activation_names
+from tests.oracles.special_values import COPIES, DTYPES, SURPRISES, TABLE, observe
 
 OF_RECORD = json.loads(TABLE.read_text())
 

@@ -7,11 +7,11 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from tests.oracles import activation_oracle as oracle
 
 from relume.nn.complex_valued import mod_relu
 from relume.nn.facts import Kind
 from relume.nn.registry import activation_names, activations, get_activation
+from tests.oracles import activation_oracle as oracle
 
 EPSILON = 2.0**-52
 SMALLEST = 5e-324
