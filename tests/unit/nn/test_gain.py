@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate
-from tests.oracles import activation_oracle as oracle
 
 from relume.errors import RelumeError
 from relume.nn.complex_valued import mod_relu
@@ -15,6 +14,7 @@ from relume.nn.facts import Kind
 from relume.nn.gain import gain, maxout_gain
 from relume.nn.gated import maxout
 from relume.nn.registry import activations, get_activation
+from tests.oracles import activation_oracle as oracle
 
 GATES = {"glu": "sigmoid", "reglu": "relu", "geglu": "gelu", "swiglu": "silu"}
 
