@@ -1,0 +1,30 @@
+"""Relume trains ReLU networks that stay alive.
+
+Public names are looked up when first used, so that ``import relume`` imports no torch.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "fit": "relume.training.fit",
+    "predict": "relume.training.predict",
+    "load_model": "relume.training.model_folder",
+    "read_run": "relume.runs.query",
+    "nn": "relume",
+}
+__all__ = ["__version__", "fit", "load_model", "nn", "predict", "read_run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'relume' has no attribute {name!r}")
+    if name == "nn":
+        return importlib.import_module("relume.nn")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

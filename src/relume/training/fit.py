@@ -1,0 +1,377 @@
+"""``fit``: from a table to a trained network, its score beside baselines, and its run file."""
+
+import math
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+import relume
+from relume.errors import OutputError, SettingsError, UserError
+from relume.monitor import Monitor
+from relume.nn.networks import build_network
+from relume.observe.probe import Probe
+from relume.observe.schedule import every
+from relume.observe.sites import find_sites
+from relume.runs.query import Run, read_run
+from relume.runs.records import Epoch, Lifetimes, RunInfo
+from relume.runs.store import RunWriter
+from relume.training.checkpoint import read_progress, restore_checkpoint, save_checkpoint
+from relume.training.data.prepare import Part, Prepared
+from relume.training.data.task import Task
+from relume.training.job import (
+    CHECKPOINT_NAME,
+    MODEL_NAME,
+    RUN_NAME,
+    Job,
+    claim_folder,
+    new_job,
+    resumed_job,
+)
+from relume.training.loop import (
+    SCORING_ROWS,
+    Loop,
+    LoopSettings,
+    Objective,
+    Observers,
+    TensorPart,
+    outputs,
+)
+from relume.training.model_folder import SavedModel, save_model
+from relume.training.objective import (
+    Classification,
+    Regression,
+    class_weight_tensor,
+    standardised,
+)
+from relume.training.recipe import threads_for
+from relume.training.settings import FitSettings
+from relume.training.stopping import StopRequest, stop_on_signals
+from relume.training.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CHECKPOINT_INTERVAL_S = 1.0
+WINDOWS = 128  # about how many a training of full length is recorded in
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitResult:
+    """What a fit leaves behind.
+
+    Args:
+        folder: Where model, run file and report lie.
+        status: ``finished`` or ``interrupted``.
+        exit_code: 0, or what a stopping signal asks for (130 for Ctrl-C).
+        model: The trained model, in its best epoch.
+        verdict: Score on the test part beside the baselines.
+        notes: What a person should know.
+    """
+
+    folder: Path
+    status: str
+    exit_code: int
+    model: SavedModel
+    verdict: Verdict
+    notes: tuple[str, ...]
+
+    @property
+    def run(self) -> Run:
+        """The record of the training, read from its file."""
+        return read_run(self.folder / RUN_NAME)
+
+
+class Audience:
+    """Who is told how a fit goes; nothing they do changes it."""
+
+    def prepared(self, data: Prepared, settings: FitSettings, network: nn.Module) -> None:
+        """Called once, before the first step."""
+
+    def step(self, step: int, steps: int, loss: float) -> None:
+        """Called after every step."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Called after every epoch."""
+
+    def scoring(self) -> None:
+        """Called when training is over and the test part is being scored."""
+
+
+def fit(
+    data: "str | Path | pl.DataFrame | None" = None,
+    *,
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    resume: Path | str | None = None,
+    audience: Audience | None = None,
+    **options: Any,
+) -> FitResult:
+    """Train a ReLU network on a table and score it beside baselines.
+
+    Args:
+        data: A built-in name, a CSV or Parquet file, or a polars frame. With ``resume`` it may be
+            left out, unless the first start was given a frame.
+        out: Folder for model and run file; ``relume-NAME`` by default, numbered if that exists.
+        overwrite: Whether an earlier fit in ``out`` may be replaced.
+        resume: Output folder of an unfinished fit; goes on from its last checkpoint to the same
+            weights, bitwise, as if it had not been interrupted.
+        audience: Who is told how it goes.
+        **options: The fields of ``FitSettings``.
+
+    Returns:
+        The model, its score and where everything lies. On Ctrl-C or SIGTERM the training stops
+        after the present step and what there is is scored and kept, ``status`` saying so.
+
+    Raises:
+        UserError: If anything given cannot be used; nothing half-written is left under a final
+            name.
+
+    Example:
+        >>> import tempfile
+        >>> from relume.training.fit import fit
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = fit("iris", out=folder, epochs=3)
+        >>> result.verdict.metric
+        'accuracy'
+    """
+    listener = audience or Audience()
+    job = resumed_job(data, Path(resume), options) if resume else new_job(data, options, out)
+    with _isolated(job.settings.seed, job.device):
+        fitting = _Fit(job)
+        if not job.resumed:
+            claim_folder(job.folder, overwrite=overwrite)
+        return fitting.run(listener)
+
+
+class _Fit:
+    """The steps of one fit, in their order."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.run_path = job.folder / RUN_NAME
+        self.checkpoint_path = job.folder / CHECKPOINT_NAME
+        self.input_shape = _input_shape(job.data, job.settings.network)
+        self.network_arguments = network_arguments(job.data, job.settings)
+        self.network = build_network(job.settings.network, self.network_arguments).to(job.device)
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        torch.set_num_threads(threads_for(job.settings, parameters, torch.get_num_threads()))
+        self.train = self._part(job.data.train)
+        self.validation = self._part(job.data.validation)
+        self.objective = self._objective()
+        self.notes: list[str] = []
+        self._checkpointed_at = -math.inf
+
+    def run(self, audience: Audience) -> FitResult:
+        """Train, score, save; the run file says how it ended, whatever happens."""
+        started_s = time.process_time()
+        after = read_progress(self.checkpoint_path).step if self.job.resumed else None
+        writer = RunWriter(self.run_path, resume_after=after)
+        try:
+            writer.update_info(self._info())
+            loop, monitor = self._prepare_loop(writer)
+            audience.prepared(self.job.data, self.job.settings, self.network)
+            with stop_on_signals() as stop:
+                loop.run(self._observers(audience, monitor, stop))
+                self._check_trained(loop)
+                audience.scoring()
+                result = self._finish(loop, monitor, stop, time.process_time() - started_s)
+            writer.update_info(status=result.status, result=result.model.result)
+        except BaseException:
+            with suppress(OutputError):
+                writer.update_info(status="failed")
+            raise
+        finally:
+            with suppress(OutputError):
+                writer.close()
+        if result.status == "finished":
+            self.checkpoint_path.unlink(missing_ok=True)
+        return result
+
+    def _objective(self) -> Objective:
+        if self.job.data.task is Task.REGRESSION:
+            return Regression()
+        settings = self.job.settings
+        y = self.job.data.train.y
+        weights = class_weight_tensor(settings.class_weights, y, self.job.device)
+        metric = "accuracy" if weights is None else "balanced accuracy"
+        return Classification(metric, settings.label_smoothing, weights)
+
+    def _check_trained(self, loop: Loop) -> None:
+        """Refuse to hand back a network that never had a finite loss."""
+        if loop.progress.stopped.startswith("diverged") and not loop.progress.best_epoch:
+            raise UserError(
+                f"the training {loop.progress.stopped}; lower --lr (it was "
+                f"{self.job.settings.lr:g}) or look for extreme values in the data"
+            )
+
+    def _prepare_loop(self, writer: RunWriter) -> tuple[Loop, Monitor]:
+        settings = self.job.settings
+        assert settings.epochs is not None and settings.batch_size is not None  # noqa: S101, PT018
+        steps = math.ceil(len(self.train) / settings.batch_size) * settings.epochs
+        monitor = Monitor(
+            Probe(find_sites(self.network, self.train.x[:2])),
+            writer,
+            armed=every(settings.every),
+            window_steps=max(settings.every, math.ceil(steps / WINDOWS)),
+        )
+        numbers = LoopSettings(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            warmup=settings.warmup,
+            patience=settings.patience,
+            seed=settings.seed,
+        )
+        loop = Loop(self.network, self.train, self.validation, self.objective, numbers, monitor)
+        if self.job.resumed:
+            monitor.lifetimes = restore_checkpoint(loop, self.checkpoint_path)
+        else:
+            self._checkpoint(loop, monitor.lifetimes)
+        return loop, monitor
+
+    def _observers(self, audience: Audience, monitor: Monitor, stop: StopRequest) -> Observers:
+        def keep(loop: Loop) -> None:
+            if time.monotonic() - self._checkpointed_at >= CHECKPOINT_INTERVAL_S:
+                self._checkpoint(loop, monitor.lifetimes)
+                monitor.settle(loop.progress.step)
+
+        return Observers(
+            on_step=audience.step, on_epoch=audience.epoch, checkpoint=keep, should_stop=stop
+        )
+
+    def _checkpoint(self, loop: Loop, lifetimes: tuple[Lifetimes, ...]) -> None:
+        """Save where the training stands; the training outlives a disk that is full for now."""
+        about = {
+            "source": self.job.source,
+            "settings": self.job.settings.to_json(),
+            "fingerprint": self.job.data.fingerprint,
+        }
+        try:
+            save_checkpoint(loop, lifetimes, about, self.checkpoint_path)
+        except OutputError as error:
+            note = f"no checkpoint could be kept: {error}"
+            if note not in self.notes:
+                self.notes.append(note)
+        self._checkpointed_at = time.monotonic()
+
+    def _finish(self, loop: Loop, monitor: Monitor, stop: StopRequest, cpu_s: float) -> FitResult:
+        test = self._part(self.job.data.test)
+        seen = (*torch.split(self.train.x, SCORING_ROWS), *torch.split(test.x, SCORING_ROWS))
+        monitor.examine(self.network, seen, held_out_rows=len(test))
+        if monitor.fault is not None:
+            self.notes.append(f"recording stopped early: {monitor.fault}")
+        settings = self.job.settings
+        output = outputs(self.network, test.x).cpu().numpy()
+        verdict = judge(output, self.job.data, self.objective.metric, seed=settings.seed)
+        result = verdict.to_json() | {
+            "best_epoch": loop.progress.best_epoch,
+            "stopped": loop.progress.stopped,
+            "cpu_s": round(cpu_s, 2),
+            "notes": self.notes,
+        }
+        model = SavedModel(
+            network=self.network.cpu().eval(),
+            network_name=settings.network,
+            network_arguments=self.network_arguments,
+            input_shape=self.input_shape,
+            preprocessing=self.job.data.preprocessing,
+            metric=verdict.metric,
+            result=result,
+            settings=settings.to_json(),
+        )
+        save_model(model, self.job.folder / MODEL_NAME)
+        return FitResult(
+            folder=self.job.folder,
+            status="interrupted" if loop.progress.stopped == "interrupted" else "finished",
+            exit_code=128 + stop.signal if stop.signal else 0,
+            model=model,
+            verdict=verdict,
+            notes=(*self.job.data.notes, *self.notes),
+        )
+
+    def _part(self, part: Part) -> TensorPart:
+        y = part.y
+        if self.job.data.task is Task.REGRESSION:
+            y = standardised(y, self.job.data.preprocessing)
+        x = torch.from_numpy(part.x).reshape(-1, *self.input_shape)
+        return TensorPart(x.to(self.job.device), torch.from_numpy(y).to(self.job.device))
+
+    def _info(self) -> RunInfo:
+        data, settings = self.job.data, self.job.settings
+        classes = data.preprocessing.classes
+        return RunInfo(
+            kind="fit",
+            status="running",
+            settings=settings.to_json(),
+            data={
+                "name": data.name,
+                "task": str(data.task),
+                "target": data.preprocessing.target_name,
+                "rows": {
+                    "train": len(data.train.y),
+                    "validation": len(data.validation.y),
+                    "test": len(data.test.y),
+                },
+                "features": len(data.preprocessing.features),
+                "classes": list(classes) if classes else None,
+                "notes": list(data.notes),
+                "fingerprint": data.fingerprint,
+            },
+            environment={
+                "relume": relume.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "device": str(self.job.device),
+                "threads": torch.get_num_threads(),
+            },
+        )
+
+
+def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
+    """Return what the builder of the chosen network is called with, as JSON data."""
+    classes = data.preprocessing.classes
+    arguments: dict[str, Any] = {
+        "outputs": len(classes) if classes else 1,
+        "activation": settings.activation,
+        "init": settings.init,
+    }
+    if settings.norm is not None:
+        arguments["norm"] = None if settings.norm == "none" else settings.norm
+    widths = list(settings.hidden or ())
+    if settings.network == "mlp":
+        features = len(data.preprocessing.features)
+        return arguments | {"inputs": features, "hidden": widths, "dropout": settings.dropout}
+    channels, *sides = _input_shape(data, settings.network)
+    arguments |= {"channels_in": channels, "channels": widths}
+    if settings.network == "cnn":
+        arguments |= {"image_size": sides, "dropout": settings.dropout}
+    return arguments
+
+
+def _input_shape(data: Prepared, network: str) -> tuple[int, ...]:
+    if network == "mlp":
+        return (len(data.preprocessing.features),)
+    if data.image_shape is None:
+        raise SettingsError(f"--network {network} wants images; {data.name} is a table: use mlp")
+    return tuple(data.image_shape)
+
+
+@contextmanager
+def _isolated(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from a seeded random state, and leave the caller's state and threads as they were."""
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,148 @@
+"""What a fit is given, checked and completed before anything is trained or written."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from relume.errors import OutputError, SettingsError
+from relume.files import check_writable
+from relume.training.checkpoint import read_about
+from relume.training.data.prepare import DataOptions, Prepared, prepare
+from relume.training.data.task import Task
+from relume.training.recipe import completed
+from relume.training.settings import FitSettings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+RUN_NAME, MODEL_NAME, REPORT_NAME = "run.sqlite", "model", "report.html"
+CHECKPOINT_NAME = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One fit, ready to train."""
+
+    data: Prepared
+    source: str | None  # where the data can be read again; None if it came as a frame
+    settings: FitSettings  # completed
+    folder: Path
+    device: torch.device
+    resumed: bool
+
+
+def new_job(
+    data: "str | Path | pl.DataFrame | None", options: Mapping[str, Any], out: Path | str | None
+) -> Job:
+    """Return a fit that begins, its data read and its open choices made."""
+    if data is None:
+        raise SettingsError("no data given; name a built-in data set or a CSV or Parquet file")
+    settings = FitSettings.from_mapping(options)
+    prepared = prepare(data, _data_options(settings))
+    folder = (
+        Path(out)
+        if out is not None
+        else _free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
+    )
+    return Job(
+        data=prepared,
+        source=_source(data),
+        settings=completed(settings, len(prepared.train.y)),
+        folder=folder,
+        device=_device(settings.device),
+        resumed=False,
+    )
+
+
+def resumed_job(
+    data: "str | Path | pl.DataFrame | None", folder: Path, options: Mapping[str, Any]
+) -> Job:
+    """Return a fit that goes on, with the data and the choices it was started with."""
+    if options:
+        raise SettingsError(
+            f"a resumed training keeps its settings; leave out {', '.join(sorted(options))}"
+        )
+    if not (folder / CHECKPOINT_NAME).is_file() and (folder / MODEL_NAME).is_dir():
+        raise SettingsError(f"the training in {folder} is finished; there is nothing to resume")
+    about = read_about(folder / CHECKPOINT_NAME)
+    source = data if data is not None else about["source"]
+    if source is None:
+        raise SettingsError("that training was started on a frame; give the same frame again")
+    settings = FitSettings.from_mapping(about["settings"], "the checkpoint")
+    prepared = prepare(source, _data_options(settings))
+    if prepared.fingerprint != about["fingerprint"]:
+        raise SettingsError(
+            f"{prepared.name} is not the data that this training was started on; "
+            "give the same data, or start anew without --resume"
+        )
+    return Job(
+        data=prepared,
+        source=_source(source),
+        settings=settings,
+        folder=folder,
+        device=_device(settings.device),
+        resumed=True,
+    )
+
+
+def _data_options(settings: FitSettings) -> DataOptions:
+    return DataOptions(
+        target=settings.target,
+        test=Path(settings.test) if settings.test else None,
+        task=Task(settings.task) if settings.task else None,
+        drop=settings.drop,
+        categorical=settings.categorical,
+        missing=settings.missing,
+        validation_fraction=settings.validation_fraction,
+        test_fraction=settings.test_fraction,
+        seed=settings.seed,
+    )
+
+
+def _source(data: "str | Path | pl.DataFrame") -> str | None:
+    if not isinstance(data, str | Path):
+        return None
+    path = Path(data)
+    return str(path.resolve()) if path.exists() else str(data)
+
+
+def _free_folder(wanted: Path) -> Path:
+    """Return the folder itself, or the first numbered one that is not there yet."""
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def claim_folder(folder: Path, *, overwrite: bool) -> None:
+    """Make the output folder ready, or say why it cannot be."""
+    check_writable(folder)
+    ours = [folder / name for name in (RUN_NAME, CHECKPOINT_NAME, MODEL_NAME, REPORT_NAME)]
+    present = [path for path in ours if path.exists()]
+    if present and not overwrite:
+        raise OutputError(
+            f"{folder} holds an earlier fit ({present[0].name}); choose another --out, "
+            "--overwrite it, or --resume it if it is unfinished"
+        )
+    for path in (*present, *folder.glob(f"{RUN_NAME}-*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"device {name!r} cannot be used here: {reason}") from error
+    return device

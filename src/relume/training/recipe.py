@@ -1,0 +1,53 @@
+"""The choices left open, made from the size of the data alone; each is said to the person."""
+
+import math
+from dataclasses import replace
+
+from relume.training.settings import FitSettings
+
+_STEPS = 12_000  # about how many updates a training gets
+_FEWEST_EPOCHS, _MOST_EPOCHS = 10, 150
+_SMALL_STEP = 2**25  # multiplications below which a second thread waits more than it works
+_DEFAULT_HIDDEN = {"mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64)}
+
+
+def completed(settings: FitSettings, train_rows: int) -> FitSettings:
+    """Return the settings with batch size, epochs and widths chosen where they were left open.
+
+    Args:
+        settings: The choices made.
+        train_rows: Rows of the training part.
+
+    Example:
+        >>> done = completed(FitSettings(), 1078)
+        >>> done.batch_size, done.epochs, done.hidden
+        (32, 150, (256, 128))
+    """
+    batch_size = settings.batch_size or _batch_size(train_rows)
+    steps_per_epoch = math.ceil(train_rows / batch_size)
+    epochs = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, _STEPS // steps_per_epoch))
+    return replace(
+        settings,
+        batch_size=batch_size,
+        epochs=settings.epochs or epochs,
+        hidden=settings.hidden or _DEFAULT_HIDDEN[settings.network],
+    )
+
+
+def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
+    """Return how many threads a step should use: one, where it is small.
+
+    Args:
+        settings: Completed settings.
+        parameters: Of the network.
+        available: Threads that torch would use by itself.
+    """
+    if settings.threads is not None:
+        return settings.threads
+    is_small = settings.network == "mlp" and parameters * (settings.batch_size or 1) < _SMALL_STEP
+    return 1 if is_small else available
+
+
+def _batch_size(rows: int) -> int:
+    """The power of two nearest to a fortieth of the rows, from 16 to 1,024."""
+    return int(min(1024, max(16, 2 ** round(math.log2(max(1.0, rows / 40))))))

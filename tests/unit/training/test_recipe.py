@@ -1,0 +1,28 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relume.training.recipe import completed, threads_for
+from relume.training.settings import FitSettings
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 5_000_000))
+def test_whatever_the_size_the_choices_are_sane(rows):
+    done = completed(FitSettings(), rows)
+    assert 16 <= done.batch_size <= 1024
+    assert done.batch_size & (done.batch_size - 1) == 0
+    assert 10 <= done.epochs <= 150
+    assert done.hidden
+
+
+def test_what_was_chosen_stays():
+    done = completed(FitSettings(batch_size=5, epochs=3, hidden=(2,)), 1000)
+    assert (done.batch_size, done.epochs, done.hidden) == (5, 3, (2,))
+
+
+def test_small_steps_use_one_thread_and_a_choice_stays():
+    small = completed(FitSettings(), 1000)
+    assert threads_for(small, 50_000, 8) == 1
+    assert threads_for(small, 5_000_000, 8) == 8
+    assert threads_for(completed(FitSettings(network="cnn"), 1000), 50_000, 8) == 8
+    assert threads_for(completed(FitSettings(threads=3), 1000), 50_000, 8) == 3
