@@ -1,0 +1,5 @@
+"""``python -m relume``."""
+
+from relume.cli import main
+
+main()

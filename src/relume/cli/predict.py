@@ -1,0 +1,52 @@
+"""``relume predict``: use a saved model on new data."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder that relume fit wrote.")],
+    data: Annotated[str, typer.Argument(help="CSV or Parquet file, or a built-in name.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Where predictions go: .csv or .parquet. [NAME-predictions.csv]"
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
+) -> None:
+    """Write a model's predictions for every row, and its score where the target is there."""
+    from relume.training import predict as using
+
+    place = out or Path(f"{Path(data).stem}-predictions.csv")
+    using.check_predictions_path(place, overwrite=overwrite)
+    predictions = using.predict(model, data)
+    using.write_predictions(predictions, place, overwrite=overwrite)
+    score = predictions.score
+    if as_json:
+        described = {
+            "predictions": str(place),
+            "rows": predictions.frame.height,
+            "metric": predictions.metric if score else None,
+            "score": score.value if score else None,
+            "interval": list(score.interval) if score else None,
+            "rows_scored": predictions.rows_scored,
+            "notes": list(predictions.notes),
+        }
+        sys.stdout.write(json.dumps(described, indent=1) + "\n")
+        return
+    for note in predictions.notes:
+        sys.stdout.write(f"{note}\n")
+    if score is not None:
+        low, high = score.interval
+        sys.stdout.write(
+            f"{predictions.metric} {score.value:.3f} on {predictions.rows_scored:,} rows "
+            f"(95 % interval {low:.3f} to {high:.3f})\n"
+        )
+    sys.stdout.write(f"{predictions.frame.height:,} predictions in {place}\n")
