@@ -1,5 +1,6 @@
 """What the README says is what happens: its commands are run, its excerpts compared."""
 
+import os
 import re
 import subprocess
 import sys
@@ -52,7 +53,12 @@ def test_every_python_block_runs(folder):
 def test_every_make_target_is_explained_and_every_one_named_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     done = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
     ).stdout
     targets = set(re.search(r"\.PHONY: (.*)", makefile)[1].split())
     assert targets == {line.split()[0] for line in done.splitlines()}
