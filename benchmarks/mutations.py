@@ -80,8 +80,8 @@ MUTATIONS = (
     Mutation(
         "loss: no label smoothing",
         "training/objective.py",
-        "label_smoothing=smoothing)",
-        "label_smoothing=0.0)",
+        "label_smoothing=self.label_smoothing",
+        "label_smoothing=0.0",
         "unit/training/test_objective.py",
     ),
     Mutation(

@@ -106,6 +106,12 @@ class Display(Audience):
                 f"{epoch.validation_loss:.4f}, score {score}, alive {alive}"
             )
 
+    def scoring(self) -> None:
+        """Say that the training is over; what follows takes a moment."""
+        self._bar.stop()
+        if not self._quiet:
+            self._say("scoring the test part beside the baselines")
+
     def show(self, result: FitResult, run: Run, report: Path) -> None:
         """Print score, baselines, layers and places."""
         out = Console(file=sys.stdout, highlight=False)

@@ -30,9 +30,13 @@ class Classification:
     weights: Tensor | None = None
 
     def train_loss(self, output: Tensor, y: Tensor) -> Tensor:
-        """Return the weighted, smoothed mean cross-entropy."""
-        smoothing = self.label_smoothing
-        return cross_entropy(output, y, weight=self.weights, label_smoothing=smoothing)
+        """Return the mean over rows of the smoothed cross-entropy times the weight of its class.
+
+        torch's own ``weight`` weighs the smoothed part of every row by the weights of all classes:
+        with a rare class, whose weight is large, the rows of the others then pull towards it.
+        """
+        losses = cross_entropy(output, y, reduction="none", label_smoothing=self.label_smoothing)
+        return (losses if self.weights is None else losses * self.weights[y]).mean()
 
     def plain_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the weighted, unsmoothed cross-entropy, its mean over rows being the loss."""

@@ -40,6 +40,25 @@ def test_smoothing_by_its_definition():
     assert loss.item() == pytest.approx(by_hand.item())
 
 
+def test_smoothing_under_weights_by_its_definition():
+    weights, smoothing = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64), 0.3
+    target = torch.nn.functional.one_hot(Y, 3) * (1 - smoothing) + smoothing / 3
+    by_hand = -(weights[Y][:, None] * target * LOGITS.log_softmax(1)).sum(1).mean()
+    loss = Classification("accuracy", smoothing, weights).train_loss(LOGITS, Y)
+    assert loss.item() == pytest.approx(by_hand.item())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_balanced_weights_leave_equal_odds_as_the_best_constant_guess(smoothing):
+    """Where the inputs say nothing, classes of equal weight must get equal probability."""
+    y = torch.tensor([0] * 95 + [1] * 5)
+    weights = torch.from_numpy(balanced_class_weights(y.numpy()))
+    logits = torch.zeros(1, 2, requires_grad=True)
+    objective = Classification("balanced accuracy", smoothing, weights)
+    objective.train_loss(logits.expand(100, 2), y).backward()
+    torch.testing.assert_close(logits.grad, torch.zeros(1, 2), atol=1e-7, rtol=0)
+
+
 def test_scores():
     assert Classification("accuracy", 0.0).score(LOGITS, LOGITS.argmax(1)) == 1.0
     y = torch.tensor([1.0, 2.0, 4.0])
