@@ -1,4 +1,4 @@
-"""``relume fit``: train a ReLU network on a table and leave model, run file and report."""
+"""``relume fit``: train a ReLU network on data and leave model, run file and report."""
 
 import json
 import sys
@@ -24,7 +24,8 @@ def fit(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="digits, wine, breast_cancer, iris, diabetes, or a CSV or Parquet file.",
+            help="digits, wine, breast_cancer, iris, diabetes, fashion-mnist, mnist, a CSV or "
+            "Parquet file, images in class subfolders, a folder of idx files, or an .npz file.",
             show_default=False,
         ),
     ] = None,
@@ -39,7 +40,8 @@ def fit(
         ),
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="File with an own test part.", rich_help_panel=_DATA)
+        str | None,
+        typer.Option(help="File or folder with an own test part.", rich_help_panel=_DATA),
     ] = None,
     drop: Annotated[
         ListOption | None, typer.Option(help="Column to leave out.", rich_help_panel=_DATA)
@@ -63,7 +65,8 @@ def fit(
     network: Annotated[
         str | None,
         typer.Option(
-            help="mlp; cnn or resnet where rows are images. [mlp]", rich_help_panel=_NETWORK
+            help="mlp; cnn or resnet where rows are images. [by shape: cnn for images]",
+            rich_help_panel=_NETWORK,
         ),
     ] = None,
     hidden: Annotated[
@@ -154,7 +157,7 @@ def fit(
         bool, typer.Option("--open", help="Open the report.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """Train a ReLU network on a table: digits, wine, ... or a CSV or Parquet file.
+    """Train a ReLU network on a table or images: digits, a CSV file, a folder of pictures ...
 
     Scales the inputs, splits without leakage, trains with early stopping, scores the test part
     beside simple baselines, and shows which units are alive. An option left out takes the default

@@ -16,6 +16,7 @@ from relume.report.terminal import layer_table
 from relume.runs.query import Run
 from relume.runs.records import Epoch
 from relume.runs.summary import summarise_layers
+from relume.training.data.image_set import described
 from relume.training.data.prepare import Prepared
 from relume.training.fit import Audience, FitResult
 from relume.training.scores import Score
@@ -76,7 +77,7 @@ class Display(Audience):
         widths = ", ".join(map(str, settings.hidden or ()))
         self._say(
             f"{data.name}: {what} of {data.preprocessing.target_name!r} from "
-            f"{len(data.preprocessing.features):,} features; rows: {rows}"
+            f"{_described(data)}; rows: {rows}"
         )
         self._say(
             f"{settings.network} {widths} with {settings.activation}: {parameters:,} parameters, "
@@ -135,6 +136,13 @@ class Display(Audience):
 
     def _say(self, line: str) -> None:
         self._err.print(Text(line), soft_wrap=True)
+
+
+def _described(data: Prepared) -> str:
+    """Say what is learned from: features, or images of a shape."""
+    if data.is_images and data.image_shape is not None:
+        return described(data.image_shape)
+    return f"{len(data.preprocessing.features):,} features"
 
 
 def _score_table(verdict: Verdict) -> Table:

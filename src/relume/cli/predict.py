@@ -10,7 +10,7 @@ import typer
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder that relume fit wrote.")],
-    data: Annotated[str, typer.Argument(help="CSV or Parquet file, or a built-in name.")],
+    data: Annotated[str, typer.Argument(help="CSV or Parquet file, images, or a built-in name.")],
     *,
     out: Annotated[
         Path | None,
@@ -24,7 +24,7 @@ def predict(
     """Write a model's predictions for every row, and its score where the target is there."""
     from relume.training import predict as using
 
-    place = out or Path(f"{Path(data).stem}-predictions.csv")
+    place = out or Path(f"{Path(data).resolve().stem}-predictions.csv")
     using.check_predictions_path(place, overwrite=overwrite)
     predictions = using.predict(model, data)
     using.write_predictions(predictions, place, overwrite=overwrite)

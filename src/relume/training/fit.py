@@ -1,4 +1,4 @@
-"""``fit``: from a table to a trained network, its score beside baselines, and its run file."""
+"""``fit``: from data to a trained network, its score beside baselines, and its run file."""
 
 import math
 import platform
@@ -35,15 +35,15 @@ from relume.training.job import (
     resumed_job,
 )
 from relume.training.loop import (
-    SCORING_ROWS,
     Loop,
     LoopSettings,
     Objective,
     Observers,
     TensorPart,
+    blocks,
     outputs,
 )
-from relume.training.model_folder import SavedModel, save_model
+from relume.training.model_folder import SavedModel, in_fast_format, save_model
 from relume.training.objective import (
     Classification,
     Regression,
@@ -113,11 +113,12 @@ def fit(
     audience: Audience | None = None,
     **options: Any,
 ) -> FitResult:
-    """Train a ReLU network on a table and score it beside baselines.
+    """Train a ReLU network on a table or images and score it beside baselines.
 
     Args:
-        data: A built-in name, a CSV or Parquet file, or a polars frame. With ``resume`` it may be
-            left out, unless the first start was given a frame.
+        data: A built-in name, a CSV or Parquet file, a folder of images (one subfolder a class)
+            or of idx files, an ``.npz`` file, or a polars frame. With ``resume`` it may be left
+            out, unless the first start was given a frame.
         out: Folder for model and run file; ``relume-NAME`` by default, numbered if that exists.
         overwrite: Whether an earlier fit in ``out`` may be replaced.
         resume: Output folder of an unfinished fit; goes on from its last checkpoint to the same
@@ -157,9 +158,12 @@ class _Fit:
         self.job = job
         self.run_path = job.folder / RUN_NAME
         self.checkpoint_path = job.folder / CHECKPOINT_NAME
-        self.input_shape = _input_shape(job.data, job.settings.network)
+        assert job.settings.network is not None  # noqa: S101
+        self.network_name = job.settings.network
+        self.input_shape = _input_shape(job.data, self.network_name)
         self.network_arguments = network_arguments(job.data, job.settings)
-        self.network = build_network(job.settings.network, self.network_arguments).to(job.device)
+        self.network = in_fast_format(build_network(self.network_name, self.network_arguments))
+        self.network.to(job.device)
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         torch.set_num_threads(threads_for(job.settings, parameters, torch.get_num_threads()))
         self.train = self._part(job.data.train)
@@ -264,7 +268,7 @@ class _Fit:
 
     def _finish(self, loop: Loop, monitor: Monitor, stop: StopRequest, cpu_s: float) -> FitResult:
         test = self._part(self.job.data.test)
-        seen = (*torch.split(self.train.x, SCORING_ROWS), *torch.split(test.x, SCORING_ROWS))
+        seen = (*blocks(self.train.x), *blocks(test.x))
         monitor.examine(self.network, seen, held_out_rows=len(test))
         if monitor.fault is not None:
             self.notes.append(f"recording stopped early: {monitor.fault}")
@@ -279,7 +283,7 @@ class _Fit:
         }
         model = SavedModel(
             network=self.network.cpu().eval(),
-            network_name=settings.network,
+            network_name=self.network_name,
             network_arguments=self.network_arguments,
             input_shape=self.input_shape,
             preprocessing=self.job.data.preprocessing,
@@ -350,7 +354,7 @@ def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     if settings.network == "mlp":
         features = len(data.preprocessing.features)
         return arguments | {"inputs": features, "hidden": widths, "dropout": settings.dropout}
-    channels, *sides = _input_shape(data, settings.network)
+    channels, *sides = _input_shape(data, str(settings.network))
     arguments |= {"channels_in": channels, "channels": widths}
     if settings.network == "cnn":
         arguments |= {"image_size": sides, "dropout": settings.dropout}

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from relume.files import check_writable
 from relume.training.checkpoint import read_about
 from relume.training.data.prepare import DataOptions, Prepared, prepare
 from relume.training.data.task import Task
-from relume.training.recipe import completed
+from relume.training.recipe import completed, usual_network
 from relume.training.settings import FitSettings
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def new_job(
 ) -> Job:
     """Return a fit that begins, its data read and its open choices made."""
     if data is None:
-        raise SettingsError("no data given; name a built-in data set or a CSV or Parquet file")
+        raise SettingsError(
+            "no data given; name a built-in data set, a CSV or Parquet file, or a folder of images"
+        )
     settings = FitSettings.from_mapping(options)
     prepared = prepare(data, _data_options(settings))
     folder = (
@@ -49,9 +51,9 @@ def new_job(
         else _free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
     )
     return Job(
-        data=prepared,
+        data=prepared if settings.network else _with_network_note(prepared),
         source=_source(data),
-        settings=completed(settings, len(prepared.train.y)),
+        settings=completed(settings, len(prepared.train.y), images=prepared.is_images),
         folder=folder,
         device=_device(settings.device),
         resumed=False,
@@ -79,8 +81,9 @@ def resumed_job(
             f"{prepared.name} is not the data that this training was started on; "
             "give the same data, or start anew without --resume"
         )
+    is_usual = settings.network == usual_network(images=prepared.is_images)
     return Job(
-        data=prepared,
+        data=_with_network_note(prepared) if is_usual else prepared,
         source=_source(source),
         settings=settings,
         folder=folder,
@@ -101,6 +104,13 @@ def _data_options(settings: FitSettings) -> DataOptions:
         test_fraction=settings.test_fraction,
         seed=settings.seed,
     )
+
+
+def _with_network_note(data: Prepared) -> Prepared:
+    """Say which network the shape of the data asks for."""
+    network = usual_network(images=data.is_images)
+    why = "the data are images" if data.is_images else "the data are a table"
+    return replace(data, notes=(*data.notes, f"network {network}: {why}; --network names another"))
 
 
 def _source(data: "str | Path | pl.DataFrame") -> str | None:

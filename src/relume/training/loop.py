@@ -6,18 +6,21 @@ with the same number of threads, whether the run was interrupted and resumed or 
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from relume.monitor import Monitor
 from relume.observe.sites import evaluating
 from relume.runs.records import Epoch
 
 SCORING_ROWS = 4096
 """Rows that go through the model at once when nothing is learned."""
+
+SCORING_PIXELS = 2**18
+"""Numbers in such a block of images: within a convolution each becomes many more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,63 @@ class Objective(Protocol):
         ...
 
 
+class Recorder(Protocol):
+    """What a loop tells about its steps and epochs to; ``relume.monitor.Monitor`` is one."""
+
+    @property
+    def units_alive(self) -> int:
+        """Units that fired lately."""
+        ...
+
+    @property
+    def units(self) -> int:
+        """Units watched."""
+        ...
+
+    def step(self, step: int, rows: int) -> AbstractContextManager[None]:
+        """Surround one step."""
+        ...
+
+    def before_update(self) -> None:
+        """Take note of the gradients."""
+        ...
+
+    def after_update(self, step: int, loss: float, learning_rate: float) -> None:
+        """Take note of the update."""
+        ...
+
+    def close_window(self) -> None:
+        """Write what is open."""
+        ...
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """Take note of the scores."""
+        ...
+
+
+class Unrecorded:
+    """The recorder of a training of which no record is kept."""
+
+    units_alive = 0
+    units = 0
+
+    def step(self, step: int, rows: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Surround one step with nothing."""
+        return nullcontext()
+
+    def before_update(self) -> None:
+        """Do nothing."""
+
+    def after_update(self, step: int, loss: float, learning_rate: float) -> None:
+        """Do nothing."""
+
+    def close_window(self) -> None:
+        """Do nothing."""
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """Do nothing."""
+
+
 @dataclass(slots=True)
 class Progress:
     """Where a training stands; plain numbers, so that it can be saved and taken up again."""
@@ -109,6 +169,7 @@ class Loop:
         objective: What is minimised and scored.
         settings: The numbers.
         monitor: What records.
+        optimizer: What updates the model; AdamW, which decays the matrices only, if left out.
 
     Attributes:
         progress: Where it stands.
@@ -122,10 +183,12 @@ class Loop:
         validation: TensorPart,
         objective: Objective,
         settings: LoopSettings,
-        monitor: Monitor,
+        monitor: Recorder,
+        *,
+        optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
         self.model = model
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = optimizer or torch.optim.AdamW(
             _decay_groups(model, settings.weight_decay), lr=settings.lr
         )
         self.progress = Progress()
@@ -155,10 +218,10 @@ class Loop:
     def _epoch(self, observers: Observers) -> bool:
         """Train one epoch and score it; False if it was cut short."""
         number = self.progress.epoch + 1
-        order = torch.randperm(len(self._train), generator=_generator(self._settings.seed, number))
         self.model.train()
         total = 0.0
-        for rows in _batches(order.to(self._train.y.device), self._settings.batch_size):
+        order = self._order(number).to(self._train.y.device)
+        for rows in _batches(order, self._settings.batch_size):
             if observers.should_stop():
                 return False
             loss = self._step(rows)
@@ -170,6 +233,10 @@ class Loop:
         self._judge(epoch)
         observers.on_epoch(epoch)
         return True
+
+    def _order(self, number: int) -> Tensor:
+        """Return the rows in the order in which an epoch reads them."""
+        return torch.randperm(len(self._train), generator=_generator(self._settings.seed, number))
 
     def _step(self, rows: Tensor) -> float:
         self.progress.step += 1
@@ -227,10 +294,25 @@ class Loop:
             )
 
 
+def blocks(x: Tensor) -> tuple[Tensor, ...]:
+    """Cut rows into blocks that go through a network at once without filling the memory.
+
+    Example:
+        >>> [len(block) for block in blocks(torch.zeros(600, 1, 28, 28))]
+        [334, 266]
+        >>> [len(block) for block in blocks(torch.zeros(600, 784))]
+        [600]
+    """
+    rows = SCORING_ROWS
+    if x.ndim > 2:
+        rows = min(rows, max(1, SCORING_PIXELS // math.prod(x.shape[1:])))
+    return torch.split(x, rows)
+
+
 def outputs(model: nn.Module, x: Tensor) -> Tensor:
-    """Return a model's outputs, in eval mode without gradients, a block of rows at a time."""
+    """Return a model's outputs, in eval mode without gradients, block by block."""
     with evaluating(model), torch.no_grad():
-        return torch.cat([model(block) for block in torch.split(x, SCORING_ROWS)])
+        return torch.cat([model(block) for block in blocks(x)])
 
 
 def _batches(order: Tensor, size: int) -> list[Tensor]:

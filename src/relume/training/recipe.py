@@ -8,30 +8,47 @@ from relume.training.settings import FitSettings
 _STEPS = 12_000  # about how many updates a training gets
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 150
 _SMALL_STEP = 2**25  # multiplications below which a second thread waits more than it works
+_IMAGE_STEPS = 6_000  # the same where rows are images: a step learns and costs more
+_LARGEST_IMAGE_BATCH = 128
+_LARGEST_BATCH = 1024
 _DEFAULT_HIDDEN = {"mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64)}
 
 
-def completed(settings: FitSettings, train_rows: int) -> FitSettings:
-    """Return the settings with batch size, epochs and widths chosen where they were left open.
+def completed(settings: FitSettings, train_rows: int, *, images: bool = False) -> FitSettings:
+    """Return the settings with network, batch size, epochs and widths chosen where left open.
 
     Args:
         settings: The choices made.
         train_rows: Rows of the training part.
+        images: Whether the rows came as images.
 
     Example:
         >>> done = completed(FitSettings(), 1078)
         >>> done.batch_size, done.epochs, done.hidden
         (32, 150, (256, 128))
+        >>> done = completed(FitSettings(), 48_000, images=True)
+        >>> done.network, done.batch_size, done.epochs
+        ('cnn', 128, 16)
     """
-    batch_size = settings.batch_size or _batch_size(train_rows)
+    network = settings.network or usual_network(images=images)
+    largest = _LARGEST_IMAGE_BATCH if images else _LARGEST_BATCH
+    batch_size = settings.batch_size or _batch_size(train_rows, largest)
     steps_per_epoch = math.ceil(train_rows / batch_size)
-    epochs = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, _STEPS // steps_per_epoch))
+    epochs = min(
+        _MOST_EPOCHS, max(_FEWEST_EPOCHS, (_IMAGE_STEPS if images else _STEPS) // steps_per_epoch)
+    )
     return replace(
         settings,
+        network=network,
         batch_size=batch_size,
         epochs=settings.epochs or epochs,
-        hidden=settings.hidden or _DEFAULT_HIDDEN[settings.network],
+        hidden=settings.hidden or _DEFAULT_HIDDEN[network],
     )
+
+
+def usual_network(*, images: bool) -> str:
+    """Return the network for data of a shape: convolutions for images, dense layers for tables."""
+    return "cnn" if images else "mlp"
 
 
 def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
@@ -48,6 +65,6 @@ def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
     return 1 if is_small else available
 
 
-def _batch_size(rows: int) -> int:
-    """The power of two nearest to a fortieth of the rows, from 16 to 1,024."""
-    return int(min(1024, max(16, 2 ** round(math.log2(max(1.0, rows / 40))))))
+def _batch_size(rows: int, largest: int) -> int:
+    """The power of two nearest to a fortieth of the rows, from 16 to ``largest``."""
+    return int(min(largest, max(16, 2 ** round(math.log2(max(1.0, rows / 40))))))

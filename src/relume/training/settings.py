@@ -25,7 +25,8 @@ class FitSettings:
         missing: Further texts that mean a missing value.
         validation_fraction: Share of the rows that chooses the best epoch.
         test_fraction: Share of the rows that is scored at the very end.
-        network: ``mlp``; ``cnn`` or ``resnet`` where the rows are images.
+        network: ``mlp``, or ``cnn`` or ``resnet`` where the rows are images; left out: ``cnn`` for
+            images, ``mlp`` for tables.
         hidden: Widths of the hidden layers (channels for the convolutional networks).
         activation: Name in the catalogue.
         norm: ``none``, ``batch`` or ``layer``; left out: none for mlp, batch for images.
@@ -56,7 +57,7 @@ class FitSettings:
     missing: tuple[str, ...] = ()
     validation_fraction: float = 0.2
     test_fraction: float = 0.2
-    network: str = "mlp"
+    network: str | None = None
     hidden: tuple[int, ...] | None = None
     activation: str = "relu"
     norm: str | None = None

@@ -20,6 +20,18 @@ def test_what_was_chosen_stays():
     assert (done.batch_size, done.epochs, done.hidden) == (5, 3, (2,))
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 5_000_000))
+def test_images_get_convolutions_small_batches_and_fewer_steps(rows):
+    done = completed(FitSettings(), rows, images=True)
+    assert done.network == "cnn"
+    assert 16 <= done.batch_size <= 128
+    steps = -(-rows // done.batch_size) * done.epochs
+    assert done.epochs == 10 or steps <= 6000
+    assert completed(FitSettings(), rows).network == "mlp"
+    assert completed(FitSettings(network="resnet"), rows, images=True).network == "resnet"
+
+
 def test_small_steps_use_one_thread_and_a_choice_stays():
     small = completed(FitSettings(), 1000)
     assert threads_for(small, 50_000, 8) == 1

@@ -20,6 +20,8 @@ from relume.training.data.dropping import Dropped, Reason, find_dropped
 from relume.training.data.encoding import fit_column, fit_pixels
 from relume.training.data.notes import date_notes, dropped_notes, kinds_note, rare_levels_note
 from relume.training.data.options import DataOptions, check_columns, check_fractions, shares
+from relume.training.data.prepare_images import is_image_source, prepare_images
+from relume.training.data.prepared import FEWEST_ROWS, Part, Prepared
 from relume.training.data.preprocessing import Preprocessing
 from relume.training.data.repeats import count_repeats, row_hashes
 from relume.training.data.split import split_rows
@@ -49,50 +51,6 @@ __all__ = [
     "read_table",
 ]
 
-FEWEST_ROWS = 10
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """One of training, validation and test part.
-
-    Args:
-        x: (rows, features), float32.
-        y: (rows,), class indices as int64, or values in the target's own unit as float32.
-        rows: (rows,), where each row stands in its source, counted from 0 and ascending.
-    """
-
-    x: NDArray[np.float32]
-    y: NDArray[np.generic]
-    rows: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """Data ready for training.
-
-    Args:
-        name: What a person knows the data by.
-        task: What is predicted.
-        preprocessing: What was learnt from the training part.
-        train: The rows to learn from.
-        validation: The rows to steer training by.
-        test: The rows to score on.
-        notes: Sentences for a person about what was found and done.
-        fingerprint: SHA-256 over the raw data, to recognise the same data again.
-        image_shape: (channels, height, width) where the features are pixels.
-    """
-
-    name: str
-    task: Task
-    preprocessing: Preprocessing
-    train: Part
-    validation: Part
-    test: Part
-    notes: tuple[str, ...]
-    fingerprint: str
-    image_shape: tuple[int, int, int] | None
-
 
 @dataclass(frozen=True, slots=True)
 class _Source:
@@ -117,13 +75,15 @@ class _Labelled:
 
 
 def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
-    """Read a table, split its rows and encode them.
+    """Read a table or images, split the rows and encode them.
 
     Columns that are keys, constant or prose are left out; numbers are standardised, categories
     become one feature a level, dates numbers. Classes are split alike into all parts.
 
+    Images are scaled by one mean and deviation a channel.
+
     Args:
-        data: A built-in name, a file, or a table.
+        data: A built-in name, a file, a folder of images, or a table.
         options: What a person says about it.
 
     Raises:
@@ -134,6 +94,8 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
         >>> iris.train.x.shape, iris.preprocessing.classes
         ((90, 4), ('setosa', 'versicolor', 'virginica'))
     """
+    if not isinstance(data, pl.DataFrame) and is_image_source(data):
+        return prepare_images(data, options)
     notes: list[str] = []
     source = _open(data, options, notes)
     labelled = _read_target(source, options, notes)

@@ -12,6 +12,7 @@ from relume.training.data import plain
 from relume.training.data.cells import read_cells
 from relume.training.data.dropping import Dropped
 from relume.training.data.encoding import FittedColumn
+from relume.training.data.image_preprocessing import KIND, ImagePreprocessing
 from relume.training.data.stored import (
     column_from_json,
     column_to_json,
@@ -155,3 +156,13 @@ class Preprocessing:
 def as_table(data: pl.DataFrame | Table) -> Table:
     """Give a bare frame a name."""
     return data if isinstance(data, Table) else Table("table", data)
+
+
+def preprocessing_from_json(data: Any) -> Preprocessing | ImagePreprocessing:
+    """Return what either ``to_json`` gave.
+
+    Raises:
+        ModelFormatError: A field is missing, unknown, or of a wrong type or range.
+    """
+    is_images = isinstance(data, dict) and data.get("kind") == KIND
+    return ImagePreprocessing.from_json(data) if is_images else Preprocessing.from_json(data)
