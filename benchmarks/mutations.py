@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.measure import keep
 
 ROOT = Path(__file__).parents[1]
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def is_noticed(mutation: Mutation) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", f"tests/{mutation.tests}", "-x", "-q"],
             cwd=copy,
-            env=os.environ | {"PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"},
+            env=os.environ | UNMEASURED | {"PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"},
             capture_output=True,
             check=False,
         )

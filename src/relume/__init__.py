@@ -14,8 +14,19 @@ _HOMES = {
     "load_model": "relume.training.model_folder",
     "read_run": "relume.runs.query",
     "nn": "relume",
+    "ReLUClassifier": "relume.training.estimator",
+    "ReLURegressor": "relume.training.estimator",
 }
-__all__ = ["__version__", "fit", "load_model", "nn", "predict", "read_run"]
+__all__ = [
+    "ReLUClassifier",
+    "ReLURegressor",
+    "__version__",
+    "fit",
+    "load_model",
+    "nn",
+    "predict",
+    "read_run",
+]
 
 
 def __getattr__(name: str) -> Any:

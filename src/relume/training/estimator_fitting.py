@@ -1,0 +1,304 @@
+"""How the estimators learn: scikit-learn's losses, rates and stopping rules, in our loop."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+
+from relume.errors import SettingsError
+from relume.runs.records import Epoch
+from relume.training.loop import (
+    Loop,
+    LoopSettings,
+    Observers,
+    TensorPart,
+    Unrecorded,
+    outputs,
+)
+
+WARMUP = 0.05
+"""Share of the steps over which the rate rises, where it is a cosine."""
+LEAST_ADAPTIVE_RATE = 1e-6
+"""Where an adaptive rate is not divided any more and the training stops, as in scikit-learn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """The parameters of an estimator that its training reads."""
+
+    solver: str
+    alpha: float
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    tol: float
+    verbose: bool | int
+    momentum: float
+    nesterovs_momentum: bool
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+
+
+@dataclass(slots=True)
+class History:
+    """What a training went through; kept by ``warm_start`` and ``partial_fit``."""
+
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_score: float = -math.inf
+    idle_epochs: int = 0
+    rows_seen: int = 0
+    epochs: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PenalisedLoss:
+    """The mean loss of the rows, each with its weight, and scikit-learn's L2 penalty.
+
+    ``mean(w loss(output, y)) + alpha / (2 n) sum(W^2)`` over the n rows of a batch. The targets
+    come as ``(rows, outputs + 1)``: the last column is the weight of the row.
+
+    Args:
+        link: What makes an output of the network a prediction: ``softmax``, ``logistic``,
+            ``identity`` or ``exp``; it says which loss is meant.
+        alpha: Strength of the penalty.
+        matrices: What it is on.
+        metric: Name of the score.
+    """
+
+    link: str
+    alpha: float
+    matrices: tuple[Tensor, ...]
+    metric: str = "none"
+
+    def train_loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """Return the scalar to minimise."""
+        loss = self.plain_loss(output, y).mean()
+        if not self.alpha:
+            return loss
+        squares = torch.stack([matrix.square().sum() for matrix in self.matrices]).sum()
+        return loss + 0.5 * self.alpha / len(y) * squares
+
+    def plain_loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """Return the weighted loss of each row, shape (rows,)."""
+        return y[:, -1] * row_losses(self.link, output, y[:, :-1])
+
+    def score(self, output: Tensor, y: Tensor) -> float:
+        """Return minus the mean loss."""
+        return -self.plain_loss(output, y).mean().item()
+
+
+def row_losses(link: str, output: Tensor, y: Tensor) -> Tensor:
+    """Return the loss of each row: cross-entropy, half the squared error, or half the deviance.
+
+    Args:
+        link: ``softmax``, ``logistic`` (summed over the outputs), ``identity`` or ``exp``
+            (averaged over the outputs).
+        output: Of the network, shape (rows, outputs).
+        y: Targets of the same shape.
+
+    Example:
+        >>> row_losses("identity", torch.tensor([[3.0]]), torch.tensor([[1.0]]))
+        tensor([2.])
+    """
+    if link == "softmax":
+        return -(y * log_softmax(output, dim=1)).sum(dim=1)
+    if link == "logistic":
+        return binary_cross_entropy_with_logits(output, y, reduction="none").sum(dim=1)
+    if link == "exp":
+        return (torch.exp(output) - y * output + torch.xlogy(y, y) - y).mean(dim=1)
+    return 0.5 * (output - y).square().mean(dim=1)
+
+
+class EstimatorLoop(Loop):
+    """The house's loop with the rates and stopping rules of scikit-learn's perceptrons.
+
+    Args:
+        model: Trained in place.
+        train: Rows to learn from, their weights in the last column of ``y``.
+        objective: What is minimised.
+        settings: The numbers of the loop.
+        choices: The numbers of the estimator.
+        history: Goes on from what happened before.
+        optimizer: What updates the model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: TensorPart,
+        objective: PenalisedLoss,
+        settings: LoopSettings,
+        *,
+        choices: Choices,
+        history: History,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        super().__init__(
+            model, train, train, objective, settings, Unrecorded(), optimizer=optimizer
+        )
+        self.history = history
+        self.progress.epoch = history.epochs
+        self.converged = False
+        self.score_of: Callable[[Tensor], float] | None = None
+        self.validation_x: Tensor | None = None
+        self._choices = choices
+        self._divisor = 1.0
+        self._first = history.epochs
+        self.steps = self.steps_per_epoch * choices.max_iter
+
+    def train(self) -> None:
+        """Train to the end of the epochs or of the improvement."""
+        self.run(_QUIET)
+
+    def _order(self, number: int) -> Tensor:
+        return super()._order(number) if self._choices.shuffle else torch.arange(len(self._train))
+
+    def _rate(self, step: int) -> float:
+        choices = self._choices
+        if choices.learning_rate == "cosine" and self._settings.warmup:
+            return super()._rate(step)
+        if choices.solver == "sgd" and choices.learning_rate == "invscaling":
+            return self._settings.lr / float((self.history.rows_seen + 1) ** choices.power_t)
+        return self._settings.lr / self._divisor
+
+    def _score(self, number: int, train_loss: float) -> Epoch:
+        score = math.nan
+        if self.score_of is not None and self.validation_x is not None:
+            score = self.score_of(outputs(self.model, self.validation_x))
+        return Epoch(
+            epoch=number,
+            step=self.progress.step,
+            train_loss=train_loss,
+            validation_loss=math.nan,
+            validation_score=score,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            units_alive=0,
+            units=0,
+        )
+
+    def _judge(self, epoch: Epoch) -> None:
+        history, choices = self.history, self._choices
+        history.losses.append(epoch.train_loss)
+        history.rows_seen += len(self._train)
+        history.epochs = epoch.epoch
+        self._say(f"Iteration {epoch.epoch - self._first}, loss = {epoch.train_loss:.8f}")
+        if self.score_of is None:
+            self._count_loss(epoch.train_loss)
+        else:
+            self._count_score(epoch)
+        if not math.isfinite(epoch.train_loss):
+            self.progress.stopped = "the loss is not finite"
+        elif history.idle_epochs > choices.n_iter_no_change:
+            self._run_dry()
+        if not self.progress.stopped and epoch.epoch >= self._settings.epochs:
+            self.progress.stopped = "after all epochs"
+
+    def _count_loss(self, loss: float) -> None:
+        history = self.history
+        is_idle = loss > history.best_loss - self._choices.tol
+        history.idle_epochs = history.idle_epochs + 1 if is_idle else 0
+        history.best_loss = min(history.best_loss, loss)
+
+    def _count_score(self, epoch: Epoch) -> None:
+        history, score = self.history, epoch.validation_score
+        history.scores.append(score)
+        self._say(f"Validation score: {score:f}")
+        is_idle = score < history.best_score + self._choices.tol
+        history.idle_epochs = history.idle_epochs + 1 if is_idle else 0
+        if score > history.best_score:
+            history.best_score = score
+            self.progress.best_epoch = epoch.epoch
+            self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def _run_dry(self) -> None:
+        """Divide an adaptive rate, or stop: nothing has improved for too long."""
+        choices = self._choices
+        what = "Training loss" if self.score_of is None else "Validation score"
+        news = (
+            f"{what} did not improve more than tol={choices.tol:f} "
+            f"for {choices.n_iter_no_change} consecutive epochs."
+        )
+        rate = self._settings.lr / self._divisor
+        is_adaptive = choices.solver == "sgd" and choices.learning_rate == "adaptive"
+        if is_adaptive and rate > LEAST_ADAPTIVE_RATE:
+            self._divisor *= 5.0
+            self.history.idle_epochs = 0
+            self._say(f"{news} Setting learning rate to {rate / 5:f}")
+            return
+        self._say(f"{news} Stopping.")
+        self.converged = True
+        self.progress.stopped = news
+
+    def _say(self, text: str) -> None:
+        if self._choices.verbose:
+            print(text)  # noqa: T201 (what verbose asks for)
+
+
+_QUIET = Observers(
+    on_step=lambda *_: None,
+    on_epoch=lambda _: None,
+    checkpoint=lambda _: None,
+    should_stop=lambda: False,
+)
+
+
+def build_optimizer(model: nn.Module, choices: Choices) -> torch.optim.Optimizer:
+    """Return torch's Adam or SGD with the parameters that the choices name."""
+    if choices.solver == "sgd":
+        return torch.optim.SGD(
+            model.parameters(),
+            lr=choices.learning_rate_init,
+            momentum=choices.momentum,
+            nesterov=choices.nesterovs_momentum and choices.momentum > 0,
+        )
+    return torch.optim.Adam(
+        model.parameters(),
+        lr=choices.learning_rate_init,
+        betas=(choices.beta_1, choices.beta_2),
+        eps=choices.epsilon,
+    )
+
+
+def matrices_of(model: nn.Module) -> tuple[Tensor, ...]:
+    """Return the weights that a penalty is on: no bias, no norm, no learnable slope."""
+    return tuple(parameter for parameter in model.parameters() if parameter.ndim >= 2)
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of that name; ``auto`` is a CUDA device where there is one.
+
+    Raises:
+        SettingsError: It cannot be used here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"device {name!r} cannot be used here: {reason}") from error
+    return device
+
+
+@contextmanager
+def isolated(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from a seeded random state, and leave the caller's state and threads as they were."""
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
