@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from relume.errors import UserError
 from relume.nn.networks import build_network
+from relume.training.device import find_device, isolated
 from relume.training.estimator_fitting import (
     WARMUP,
     Choices,
@@ -24,8 +25,6 @@ from relume.training.estimator_fitting import (
     History,
     PenalisedLoss,
     build_optimizer,
-    find_device,
-    isolated,
     matrices_of,
 )
 from relume.training.estimator_lbfgs import minimise

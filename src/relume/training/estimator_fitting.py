@@ -1,15 +1,13 @@
 """How the estimators learn: scikit-learn's losses, rates and stopping rules, in our loop."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
-from relume.errors import SettingsError
 from relume.runs.records import Epoch
 from relume.training.loop import (
     Loop,
@@ -19,6 +17,9 @@ from relume.training.loop import (
     Unrecorded,
     outputs,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WARMUP = 0.05
 """Share of the steps over which the rate rises, where it is a cosine."""
@@ -273,32 +274,3 @@ def build_optimizer(model: nn.Module, choices: Choices) -> torch.optim.Optimizer
 def matrices_of(model: nn.Module) -> tuple[Tensor, ...]:
     """Return the weights that a penalty is on: no bias, no norm, no learnable slope."""
     return tuple(parameter for parameter in model.parameters() if parameter.ndim >= 2)
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is a CUDA device where there is one.
-
-    Raises:
-        SettingsError: It cannot be used here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"device {name!r} cannot be used here: {reason}") from error
-    return device
-
-
-@contextmanager
-def isolated(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from a seeded random state, and leave the caller's state and threads as they were."""
-    threads = torch.get_num_threads()
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)

@@ -3,8 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from relume.runs.store import RunWriter
 from relume.training.checkpoint import read_progress, restore_checkpoint, save_checkpoint
 from relume.training.data.prepare import Part, Prepared
 from relume.training.data.task import Task
+from relume.training.device import isolated
 from relume.training.job import (
     CHECKPOINT_NAME,
     MODEL_NAME,
@@ -144,7 +144,7 @@ def fit(
     """
     listener = audience or Audience()
     job = resumed_job(data, Path(resume), options) if resume else new_job(data, options, out)
-    with _isolated(job.settings.seed, job.device):
+    with isolated(job.settings.seed, job.device):
         fitting = _Fit(job)
         if not job.resumed:
             claim_folder(job.folder, overwrite=overwrite)
@@ -367,15 +367,3 @@ def _input_shape(data: Prepared, network: str) -> tuple[int, ...]:
     if data.image_shape is None:
         raise SettingsError(f"--network {network} wants images; {data.name} is a table: use mlp")
     return tuple(data.image_shape)
-
-
-@contextmanager
-def _isolated(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from a seeded random state, and leave the caller's state and threads as they were."""
-    threads = torch.get_num_threads()
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)

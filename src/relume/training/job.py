@@ -13,6 +13,7 @@ from relume.files import check_writable
 from relume.training.checkpoint import read_about
 from relume.training.data.prepare import DataOptions, Prepared, prepare
 from relume.training.data.task import Task
+from relume.training.device import find_device
 from relume.training.recipe import completed, usual_network
 from relume.training.settings import FitSettings
 
@@ -55,7 +56,7 @@ def new_job(
         source=_source(data),
         settings=completed(settings, len(prepared.train.y), images=prepared.is_images),
         folder=folder,
-        device=_device(settings.device),
+        device=find_device(settings.device),
         resumed=False,
     )
 
@@ -87,7 +88,7 @@ def resumed_job(
         source=_source(source),
         settings=settings,
         folder=folder,
-        device=_device(settings.device),
+        device=find_device(settings.device),
         resumed=True,
     )
 
@@ -144,15 +145,3 @@ def claim_folder(folder: Path, *, overwrite: bool) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"device {name!r} cannot be used here: {reason}") from error
-    return device
