@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from relume.errors import DataError, nearest_names
 from relume.training.data.builtin import builtin_names, find_builtin, load_builtin
 from relume.training.data.csv_file import read_csv
+from relume.training.data.idx_files import NAMED_SETS
 from relume.training.data.parquet_file import read_parquet
 from relume.training.data.wording import shown
 
@@ -112,14 +113,18 @@ def _not_found(path: Path) -> str:
     if not path.parent.is_dir():
         return f"{missing}: the folder {shown(path.parent, 200)} does not exist"
     if not path.suffix and path.parent == Path():
-        near = nearest_names(path.name, builtin_names())
+        near = nearest_names(path.name, _known_names())
         if near:
             return f"{missing} and no built-in data of that name; did you mean {' or '.join(near)}?"
     readable = [other.name for other in path.parent.iterdir() if _ending(other.name)]
     near = nearest_names(path.name, readable)
     if near:
         return f"{missing}; did you mean {' or '.join(shown(name) for name in near)}?"
-    return f"{missing}; give a CSV or Parquet file, or built-in data: {', '.join(builtin_names())}"
+    return f"{missing}; give a CSV or Parquet file, or built-in data: {', '.join(_known_names())}"
+
+
+def _known_names() -> tuple[str, ...]:
+    return (*builtin_names(), *(named.name for named in NAMED_SETS))
 
 
 def _ending(name: str) -> str:
