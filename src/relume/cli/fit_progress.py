@@ -18,6 +18,7 @@ from relume.runs.records import Epoch
 from relume.runs.summary import summarise_layers
 from relume.training.data.image_set import described
 from relume.training.data.prepare import Prepared
+from relume.training.data.prepared import Form
 from relume.training.fit import Audience, FitResult
 from relume.training.scores import Score
 from relume.training.settings import FitSettings
@@ -140,7 +141,7 @@ class Display(Audience):
 
 def _described(data: Prepared) -> str:
     """Say what is learned from: features, or images of a shape."""
-    if data.is_images and data.image_shape is not None:
+    if data.form is Form.IMAGES and data.image_shape is not None:
         return described(data.image_shape)
     return f"{len(data.preprocessing.features):,} features"
 

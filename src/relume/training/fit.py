@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import relume
-from relume.errors import OutputError, SettingsError, UserError
+from relume.errors import OutputError, UserError
 from relume.monitor import Monitor
 from relume.nn.networks import build_network
 from relume.observe.probe import Probe
@@ -21,6 +21,7 @@ from relume.observe.sites import find_sites
 from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, Lifetimes, RunInfo
 from relume.runs.store import RunWriter
+from relume.training.architecture import input_shape, network_arguments
 from relume.training.checkpoint import read_progress, restore_checkpoint, save_checkpoint
 from relume.training.data.prepare import Part, Prepared
 from relume.training.data.task import Task
@@ -160,7 +161,7 @@ class _Fit:
         self.checkpoint_path = job.folder / CHECKPOINT_NAME
         assert job.settings.network is not None  # noqa: S101
         self.network_name = job.settings.network
-        self.input_shape = _input_shape(job.data, self.network_name)
+        self.input_shape = input_shape(job.data, self.network_name)
         self.network_arguments = network_arguments(job.data, job.settings)
         self.network = in_fast_format(build_network(self.network_name, self.network_arguments))
         self.network.to(job.device)
@@ -338,32 +339,3 @@ class _Fit:
                 "threads": torch.get_num_threads(),
             },
         )
-
-
-def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
-    """Return what the builder of the chosen network is called with, as JSON data."""
-    classes = data.preprocessing.classes
-    arguments: dict[str, Any] = {
-        "outputs": len(classes) if classes else 1,
-        "activation": settings.activation,
-        "init": settings.init,
-    }
-    if settings.norm is not None:
-        arguments["norm"] = None if settings.norm == "none" else settings.norm
-    widths = list(settings.hidden or ())
-    if settings.network == "mlp":
-        features = len(data.preprocessing.features)
-        return arguments | {"inputs": features, "hidden": widths, "dropout": settings.dropout}
-    channels, *sides = _input_shape(data, str(settings.network))
-    arguments |= {"channels_in": channels, "channels": widths}
-    if settings.network == "cnn":
-        arguments |= {"image_size": sides, "dropout": settings.dropout}
-    return arguments
-
-
-def _input_shape(data: Prepared, network: str) -> tuple[int, ...]:
-    if network == "mlp":
-        return (len(data.preprocessing.features),)
-    if data.image_shape is None:
-        raise SettingsError(f"--network {network} wants images; {data.name} is a table: use mlp")
-    return tuple(data.image_shape)

@@ -10,11 +10,12 @@ import torch
 
 from relume.errors import OutputError, SettingsError
 from relume.files import check_writable
+from relume.training.architecture import USUAL
 from relume.training.checkpoint import read_about
 from relume.training.data.prepare import DataOptions, Prepared, prepare
 from relume.training.data.task import Task
 from relume.training.device import find_device
-from relume.training.recipe import completed, usual_network
+from relume.training.recipe import completed
 from relume.training.settings import FitSettings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def new_job(
     return Job(
         data=prepared if settings.network else _with_network_note(prepared),
         source=_source(data),
-        settings=completed(settings, len(prepared.train.y), images=prepared.is_images),
+        settings=completed(settings, len(prepared.train.y), prepared.form),
         folder=folder,
         device=find_device(settings.device),
         resumed=False,
@@ -82,7 +83,7 @@ def resumed_job(
             f"{prepared.name} is not the data that this training was started on; "
             "give the same data, or start anew without --resume"
         )
-    is_usual = settings.network == usual_network(images=prepared.is_images)
+    is_usual = settings.network == USUAL[prepared.form]
     return Job(
         data=_with_network_note(prepared) if is_usual else prepared,
         source=_source(source),
@@ -109,9 +110,8 @@ def _data_options(settings: FitSettings) -> DataOptions:
 
 def _with_network_note(data: Prepared) -> Prepared:
     """Say which network the shape of the data asks for."""
-    network = usual_network(images=data.is_images)
-    why = "the data are images" if data.is_images else "the data are a table"
-    return replace(data, notes=(*data.notes, f"network {network}: {why}; --network names another"))
+    note = f"network {USUAL[data.form]}: the data are {data.form}; --network names another"
+    return replace(data, notes=(*data.notes, note))
 
 
 def _source(data: "str | Path | pl.DataFrame") -> str | None:

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 
+from relume.training.architecture import USUAL
+from relume.training.data.prepared import Form
 from relume.training.settings import FitSettings
 
 _STEPS = 12_000  # about how many updates a training gets
@@ -14,23 +16,24 @@ _LARGEST_BATCH = 1024
 _DEFAULT_HIDDEN = {"mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64)}
 
 
-def completed(settings: FitSettings, train_rows: int, *, images: bool = False) -> FitSettings:
+def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -> FitSettings:
     """Return the settings with network, batch size, epochs and widths chosen where left open.
 
     Args:
         settings: The choices made.
         train_rows: Rows of the training part.
-        images: Whether the rows came as images.
+        form: What the rows came as.
 
     Example:
         >>> done = completed(FitSettings(), 1078)
         >>> done.batch_size, done.epochs, done.hidden
         (32, 150, (256, 128))
-        >>> done = completed(FitSettings(), 48_000, images=True)
+        >>> done = completed(FitSettings(), 48_000, Form.IMAGES)
         >>> done.network, done.batch_size, done.epochs
         ('cnn', 128, 16)
     """
-    network = settings.network or usual_network(images=images)
+    network = settings.network or USUAL[form]
+    images = form is Form.IMAGES
     largest = _LARGEST_IMAGE_BATCH if images else _LARGEST_BATCH
     batch_size = settings.batch_size or _batch_size(train_rows, largest)
     steps_per_epoch = math.ceil(train_rows / batch_size)
@@ -44,11 +47,6 @@ def completed(settings: FitSettings, train_rows: int, *, images: bool = False) -
         epochs=settings.epochs or epochs,
         hidden=settings.hidden or _DEFAULT_HIDDEN[network],
     )
-
-
-def usual_network(*, images: bool) -> str:
-    """Return the network for data of a shape: convolutions for images, dense layers for tables."""
-    return "cnn" if images else "mlp"
 
 
 def threads_for(settings: FitSettings, parameters: int, available: int) -> int:

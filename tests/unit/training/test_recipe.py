@@ -1,6 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relume.training.data.prepared import Form
 from relume.training.recipe import completed, threads_for
 from relume.training.settings import FitSettings
 
@@ -23,13 +24,13 @@ def test_what_was_chosen_stays():
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(1, 5_000_000))
 def test_images_get_convolutions_small_batches_and_fewer_steps(rows):
-    done = completed(FitSettings(), rows, images=True)
+    done = completed(FitSettings(), rows, Form.IMAGES)
     assert done.network == "cnn"
     assert 16 <= done.batch_size <= 128
     steps = -(-rows // done.batch_size) * done.epochs
     assert done.epochs == 10 or steps <= 6000
     assert completed(FitSettings(), rows).network == "mlp"
-    assert completed(FitSettings(network="resnet"), rows, images=True).network == "resnet"
+    assert completed(FitSettings(network="resnet"), rows, Form.IMAGES).network == "resnet"
 
 
 def test_small_steps_use_one_thread_and_a_choice_stays():

@@ -1,6 +1,7 @@
 """What the door hands out: three encoded parts and what was learnt on the way."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,13 @@ from relume.training.data.task import Task
 
 FEWEST_ROWS = 10
 """Rows below which nothing is learned."""
+
+
+class Form(StrEnum):
+    """What rows come as; it asks for a network."""
+
+    TABLE = "a table"
+    IMAGES = "images"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +63,7 @@ class Prepared:
     image_shape: tuple[int, int, int] | None
 
     @property
-    def is_images(self) -> bool:
-        """Whether the data came as images; the built-in digits come as a table of pixels."""
-        return isinstance(self.preprocessing, ImagePreprocessing)
+    def form(self) -> Form:
+        """What the rows came as; the built-in digits come as a table of pixels."""
+        is_images = isinstance(self.preprocessing, ImagePreprocessing)
+        return Form.IMAGES if is_images else Form.TABLE

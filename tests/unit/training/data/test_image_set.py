@@ -12,6 +12,7 @@ from relume.errors import DataError, ModelFormatError
 from relume.training.data.image_preprocessing import ImagePreprocessing
 from relume.training.data.image_set import as_labels
 from relume.training.data.prepare import DataOptions, Task, prepare
+from relume.training.data.prepared import Form
 from relume.training.data.preprocessing import Preprocessing, preprocessing_from_json
 from relume.training.data.target import Target
 
@@ -42,7 +43,7 @@ def test_scaling_is_that_of_the_training_part(tmp_path, pixels):
     rows = np.concatenate([prepared.train.rows, prepared.validation.rows, prepared.test.rows])
     assert sorted(rows) == list(range(60))
     assert prepared.image_shape == (3, 5, 4)
-    assert prepared.is_images
+    assert prepared.form is Form.IMAGES
     assert len(fitted.features) == prepared.train.x.shape[1] == 60
 
 

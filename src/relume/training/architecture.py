@@ -1,0 +1,44 @@
+"""Which network fits the shape of the data, and what its builder is called with."""
+
+from typing import Any
+
+from relume.errors import SettingsError
+from relume.training.data.prepared import Form, Prepared
+from relume.training.settings import FitSettings
+
+USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn"}
+"""The network for data of each form."""
+
+
+def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
+    """Return what the builder of the chosen network is called with, as JSON data."""
+    classes = data.preprocessing.classes
+    arguments: dict[str, Any] = {
+        "outputs": len(classes) if classes else 1,
+        "activation": settings.activation,
+        "init": settings.init,
+    }
+    if settings.norm is not None:
+        arguments["norm"] = None if settings.norm == "none" else settings.norm
+    widths = list(settings.hidden or ())
+    if settings.network == "mlp":
+        features = len(data.preprocessing.features)
+        return arguments | {"inputs": features, "hidden": widths, "dropout": settings.dropout}
+    channels, *sides = input_shape(data, str(settings.network))
+    arguments |= {"channels_in": channels, "channels": widths}
+    if settings.network == "cnn":
+        arguments |= {"image_size": sides, "dropout": settings.dropout}
+    return arguments
+
+
+def input_shape(data: Prepared, network: str) -> tuple[int, ...]:
+    """Return the shape of one row as the network takes it.
+
+    Raises:
+        SettingsError: The network wants rows of another shape.
+    """
+    if network == "mlp":
+        return (len(data.preprocessing.features),)
+    if data.image_shape is None:
+        raise SettingsError(f"--network {network} wants images; {data.name} is a table: use mlp")
+    return tuple(data.image_shape)
