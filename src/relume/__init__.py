@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "fit": "relume.training.fit",
+    "fit": "relume.training.entry",
     "predict": "relume.training.predict",
     "load_model": "relume.training.model_folder",
     "read_run": "relume.runs.query",

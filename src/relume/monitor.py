@@ -4,18 +4,18 @@ Nothing here may stop or change the training: the first fault of ours turns the 
 kept in ``Monitor.fault`` and reaches nobody else.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from operator import add
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from relume.observe.probe import Measurement, Probe
 from relume.observe.schedule import Schedule
-from relume.observe.sites import evaluating
+from relume.observe.sites import Site, evaluating
 from relume.runs.records import Epoch, LayerWindow, Lifetimes, Moments, UnitActivity, Window
 from relume.runs.store import RunWriter
 
@@ -88,14 +88,22 @@ class Monitor:
             yield
 
     @_guarded
-    def before_update(self) -> None:
-        """Call it between the backward pass and the update."""
+    def before_update(
+        self, parameters: Collection[int] | None = None, *, has_closure: bool = False
+    ) -> None:
+        """Call it between the backward pass and the update, of all parameters or of those."""
         if self._measurement is not None:
-            self._measurement.before_update()
+            self._measurement.before_update(parameters, has_closure=has_closure)
 
     @_guarded
-    def after_update(self, step: int, loss: float, learning_rate: float) -> None:
-        """Call it after the update, still inside the step."""
+    def end_update(self) -> None:
+        """Call it right after an update where a step holds several."""
+        if self._measurement is not None:
+            self._measurement.end_update()
+
+    @_guarded
+    def after_update(self, step: int, loss: float | None, learning_rate: float) -> None:
+        """Call it after the update, still inside the step; ``None`` where no loss is known."""
         measurement = self._measurement
         layers: tuple[LayerWindow, ...] = ()
         if measurement is not None:
@@ -107,6 +115,8 @@ class Monitor:
                 for life, layer in zip(self.lifetimes, layers, strict=True)
             )
         self._window.add(step, loss, learning_rate, layers)
+        if measurement is not None:
+            self._take_up(self._probe.take_new_sites())
         if self._window.steps >= self._window_steps:
             self.close_window()
         elif self._writer.is_due():
@@ -126,24 +136,40 @@ class Monitor:
         self._writer.write_epoch(epoch)
 
     @_guarded
+    def record_losses(self, epoch: int, means: Mapping[str, float]) -> None:
+        """Record the mean over an epoch of each loss that has a name."""
+        self._writer.write_losses(epoch, means)
+
+    @_guarded
     def settle(self, step: int) -> None:
         """Say that a checkpoint of this step is safe on disk."""
         self._writer.settle(step)
 
     @_guarded
-    def examine(self, model: nn.Module, batches: Iterable[Tensor], *, held_out_rows: int) -> None:
+    def examine(
+        self,
+        model: nn.Module,
+        batches: Iterable[Any],
+        *,
+        held_out_rows: int,
+        call: Callable[[Any], object] | None = None,
+    ) -> None:
         """Record what every unit does at fixed weights: eval mode, no gradients, each row once.
 
         Args:
             model: The trained model.
             batches: What it is called with.
             held_out_rows: How many of those rows had no influence on its weights.
+            call: What is called with each batch instead of the model.
         """
+        call = call or model
         activities = [UnitActivity.zero(units) for units in _units(self._probe)]
         with evaluating(model), torch.no_grad():
             for batch in batches:
                 with self._probe.watching(len(batch)) as measurement:
-                    model(batch)
+                    call(batch)
+                if measurement.fault is not None:
+                    raise measurement.fault
                 layers = measurement.layers()
                 activities = [
                     a + layer.activity for a, layer in zip(activities, layers, strict=True)
@@ -168,6 +194,14 @@ class Monitor:
     def _arm(self, hooks: ExitStack, rows: int) -> Measurement:
         return hooks.enter_context(self._probe.watching(rows))
 
+    def _take_up(self, sites: Sequence[Site]) -> None:
+        """Go on with further sites, found only now."""
+        if sites:
+            self._writer.add_layers([site.layer for site in sites])
+            units = [site.layer.units for site in sites]
+            self.lifetimes += tuple(map(Lifetimes.unseen, units))
+            self._window.extend(units)
+
     def _write_window(self) -> None:
         self._writer.write_window(self._window.value(_units(self._probe)), self.lifetimes)
 
@@ -184,18 +218,24 @@ class _OpenWindow:
         self._layers: tuple[LayerWindow, ...] = ()
 
     def add(
-        self, step: int, loss: float, learning_rate: float, layers: tuple[LayerWindow, ...]
+        self, step: int, loss: float | None, learning_rate: float, layers: tuple[LayerWindow, ...]
     ) -> None:
         """Add one step; ``layers`` is empty when it was not armed."""
         self._first_step = self._first_step or step
         self._last_step = step
         self.steps += 1
-        self._loss += Moments.of(loss)
+        if loss is not None:
+            self._loss += Moments.of(loss)
         self._learning_rate = learning_rate
         if layers:
             self._armed_steps += 1
             known = self._layers
             self._layers = tuple(map(add, known, layers)) if known else layers
+
+    def extend(self, units: Sequence[int]) -> None:
+        """Go on with further layers, of which nothing was seen so far."""
+        if self._layers:
+            self._layers += tuple(LayerWindow(UnitActivity.zero(count)) for count in units)
 
     def value(self, units: Sequence[int]) -> Window:
         """Return the window so far; units of a window without armed steps are all zero."""

@@ -46,27 +46,69 @@ def find_sites(model: nn.Module, *inputs: Tensor) -> tuple[Site, ...]:
         model: Any module; activations are recognised if the catalogue knows their class.
         *inputs: What the model is called with; two rows are enough.
     """
-    names = {module: name for name, module in model.named_modules()}
-    found: dict[nn.Module, Site] = {}
-    last_weighted: list[nn.Module] = []
+    finder = SiteFinder(model)
+    with evaluating(model), torch.no_grad(), finder.watching():
+        model(*inputs)
+    if finder.fault is not None:
+        raise finder.fault
+    return finder.found
 
-    def see(module: nn.Module, _: object, output: object) -> None:
+
+class SiteFinder:
+    """Notes the activations of a model as other code applies them; reads only.
+
+    Args:
+        model: Any module; its parts may be called one by one.
+
+    Attributes:
+        fault: The first fault of ours, which never reaches the code that is watched.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.fault: Exception | None = None
+        self._names = {module: name for name, module in model.named_modules()}
+        self._found: dict[nn.Module, Site] = {}
+        self._last_weighted: nn.Module | None = None
+
+    @property
+    def found(self) -> tuple[Site, ...]:
+        """What was applied so far, in the order of the first time."""
+        return tuple(self._found.values())
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the activations that were not applied so far."""
+        return tuple(
+            name
+            for module, name in self._names.items()
+            if module not in self._found
+            and (isinstance(module, nn.RNN) or activation_of(module) is not None)
+        )
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Note what is applied inside the block; no hook is left after it."""
+        self._last_weighted = None
+        hooks = [module.register_forward_hook(self._see) for module in self._names]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _see(self, module: nn.Module, _: object, output: object) -> None:
+        try:
+            self._note(module, output)
+        except Exception as error:  # noqa: BLE001
+            self.fault = self.fault or error
+
+    def _note(self, module: nn.Module, output: object) -> None:
         if isinstance(module, _WEIGHTED):
-            last_weighted[:] = [module]
-        if module not in found:
-            owner = last_weighted[0] if last_weighted else None
-            site = _site(module, names[module], owner, output, names)
+            self._last_weighted = module
+        if module not in self._found:
+            site = _site(module, self._names[module], self._last_weighted, output, self._names)
             if site is not None:
-                found[module] = site
-
-    hooks = [module.register_forward_hook(see) for module in names]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return tuple(found.values())
+                self._found[module] = site
 
 
 def _site(

@@ -3,9 +3,9 @@
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ class Run:
     """Everything a run file holds; the sequences are empty where nothing was recorded.
 
     ``lifetimes`` and ``examination`` (what the units did at the final weights) follow the order of
-    ``layers``; ``held_out_rows`` of the rows examined had no influence on those weights.
+    ``layers``; ``held_out_rows`` of the rows examined had no influence on those weights. ``losses``
+    holds, by epoch, the mean of each loss that has a name.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class Run:
     lifetimes: tuple[Lifetimes, ...]
     examination: tuple[UnitActivity, ...]
     held_out_rows: int = 0
+    losses: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def last_step(self) -> int:
@@ -77,6 +79,7 @@ def _read(path: Path, connection: sqlite3.Connection) -> Run:
         lifetimes=_read_lifetimes(connection, layers),
         examination=_read_examination(connection, layers),
         held_out_rows=_read_held_out_rows(connection),
+        losses=_read_losses(connection),
     )
 
 
@@ -122,7 +125,7 @@ def read_window(connection: sqlite3.Connection, layers: Sequence[Layer], first_s
 
 
 def _read_info(connection: sqlite3.Connection) -> RunInfo:
-    known = {field.name for field in fields(RunInfo)}
+    known = {part.name for part in fields(RunInfo)}
     rows = connection.execute("SELECT key, value FROM info").fetchall()
     return RunInfo(**{key: json.loads(value) for key, value in rows if key in known})
 
@@ -157,6 +160,15 @@ def _read_examination(
 def _read_held_out_rows(connection: sqlite3.Connection) -> int:
     (rows,) = connection.execute("SELECT MIN(held_out_rows) FROM examination").fetchone()
     return int(rows or 0)
+
+
+def _read_losses(connection: sqlite3.Connection) -> dict[int, dict[str, float]]:
+    there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'losses'"
+    losses: dict[int, dict[str, float]] = {}
+    if connection.execute(there).fetchone() is not None:
+        for epoch, name, mean in connection.execute("SELECT epoch, name, mean FROM losses"):
+            losses.setdefault(int(epoch), {})[str(name)] = _number(mean)
+    return losses
 
 
 def _number(value: float | None) -> float:

@@ -41,6 +41,13 @@ CREATE TABLE examination (
 );
 """
 
+# Only in runs of which the losses have names.
+CREATE_LOSSES = """
+CREATE TABLE IF NOT EXISTS losses (
+    epoch INTEGER NOT NULL, name TEXT NOT NULL, mean REAL, PRIMARY KEY (epoch, name)
+) WITHOUT ROWID
+"""
+
 
 def create(connection: sqlite3.Connection) -> None:
     """Lay the tables of the present version into an empty database."""

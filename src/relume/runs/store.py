@@ -8,7 +8,7 @@ they weigh too much, adjacent pairs merge: a month-long run costs what an hour c
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,15 @@ from typing import Any
 from relume.errors import OutputError, RunFileError
 from relume.runs import schema
 from relume.runs.query import read_layers, read_window
-from relume.runs.records import Epoch, Layer, Lifetimes, RunInfo, UnitActivity, Window
+from relume.runs.records import (
+    Epoch,
+    Layer,
+    LayerWindow,
+    Lifetimes,
+    RunInfo,
+    UnitActivity,
+    Window,
+)
 
 
 class RunWriter:
@@ -99,6 +107,19 @@ class RunWriter:
                 ],
             )
 
+    def add_layers(self, layers: Sequence[Layer]) -> None:
+        """Write further layers, found late: in the windows so far they were not seen."""
+        known = len(self._layers)
+        self.set_layers([*self._layers, *layers])
+        nothing = [
+            (index, LayerWindow(UnitActivity.zero(layer.units)))
+            for index, layer in enumerate(layers, start=known)
+        ]
+        with self._writing():
+            for first in self._sizes:
+                for index, part in nothing:
+                    self._put_layer_window(first, index, part)
+
     def is_due(self) -> bool:
         """Whether the open window should be written now, full or not."""
         return time.monotonic() - self._flushed_at >= self._flush_interval_s
@@ -126,6 +147,12 @@ class RunWriter:
         """Append one epoch."""
         with self._writing():
             self._put("epochs", [tuple(asdict(epoch).values())])
+
+    def write_losses(self, epoch: int, means: Mapping[str, float]) -> None:
+        """Write the mean over an epoch of each loss that has a name."""
+        with self._writing():
+            self._connection.execute(schema.CREATE_LOSSES)
+            self._put("losses", [(epoch, name, mean) for name, mean in means.items()])
 
     def write_examination(self, activities: Sequence[UnitActivity], *, held_out_rows: int) -> None:
         """Write what every layer did at the final weights.
@@ -170,11 +197,15 @@ class RunWriter:
         )
         size = 0
         for index, part in enumerate(window.layers):
-            seen, units = part.activity, schema.pack_activity(part.activity)
-            flow = (schema.pack_moments(part.gradient_norm), schema.pack_moments(part.update_ratio))
-            self._put("layer_windows", [(first, index, *_counts(seen), units, *flow)])
-            size += len(units) + 100
+            size += self._put_layer_window(first, index, part)
         self._sizes[first] = size
+
+    def _put_layer_window(self, first: int, index: int, part: LayerWindow) -> int:
+        """Write one layer of a window and return about how many bytes that took."""
+        seen, units = part.activity, schema.pack_activity(part.activity)
+        flow = (schema.pack_moments(part.gradient_norm), schema.pack_moments(part.update_ratio))
+        self._put("layer_windows", [(first, index, *_counts(seen), units, *flow)])
+        return len(units) + 100
 
     def _merge_windows(self) -> None:
         """Merge adjacent pairs, each in a transaction of its own, leaving the newest alone."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 RUN_NAME, MODEL_NAME, REPORT_NAME = "run.sqlite", "model", "report.html"
-CHECKPOINT_NAME = "checkpoint.safetensors"
+CHECKPOINT_NAME, WEIGHTS_NAME = "checkpoint.safetensors", "weights.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +48,7 @@ def new_job(
     settings = FitSettings.from_mapping(options)
     prepared = prepare(data, _data_options(settings))
     folder = (
-        Path(out)
-        if out is not None
-        else _free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
+        Path(out) if out is not None else free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
     )
     return Job(
         data=prepared if settings.network else _with_network_note(prepared),
@@ -121,7 +119,7 @@ def _source(data: "str | Path | pl.DataFrame") -> str | None:
     return str(path.resolve()) if path.exists() else str(data)
 
 
-def _free_folder(wanted: Path) -> Path:
+def free_folder(wanted: Path) -> Path:
     """Return the folder itself, or the first numbered one that is not there yet."""
     folder, number = wanted, 1
     while folder.exists():
@@ -133,7 +131,8 @@ def _free_folder(wanted: Path) -> Path:
 def claim_folder(folder: Path, *, overwrite: bool) -> None:
     """Make the output folder ready, or say why it cannot be."""
     check_writable(folder)
-    ours = [folder / name for name in (RUN_NAME, CHECKPOINT_NAME, MODEL_NAME, REPORT_NAME)]
+    names = (RUN_NAME, CHECKPOINT_NAME, MODEL_NAME, WEIGHTS_NAME, REPORT_NAME)
+    ours = [folder / name for name in names]
     present = [path for path in ours if path.exists()]
     if present and not overwrite:
         raise OutputError(

@@ -189,16 +189,16 @@ class Loop:
     ) -> None:
         self.model = model
         self.optimizer = optimizer or torch.optim.AdamW(
-            _decay_groups(model, settings.weight_decay), lr=settings.lr
+            decay_groups(model, settings.weight_decay), lr=settings.lr
         )
         self.progress = Progress()
-        self.best_weights = _copied(model)
+        self.best_weights = copied_weights(model)
         self._train = train
         self._validation = validation
         self._objective = objective
         self._settings = settings
         self._monitor = monitor
-        self.steps_per_epoch = len(_batches(torch.arange(len(train)), settings.batch_size))
+        self.steps_per_epoch = len(in_batches(torch.arange(len(train)), settings.batch_size))
         self.steps = self.steps_per_epoch * settings.epochs
 
     def run(self, observers: Observers) -> None:
@@ -221,7 +221,7 @@ class Loop:
         self.model.train()
         total = 0.0
         order = self._order(number).to(self._train.y.device)
-        for rows in _batches(order, self._settings.batch_size):
+        for rows in in_batches(order, self._settings.batch_size):
             if observers.should_stop():
                 return False
             loss = self._step(rows)
@@ -236,7 +236,9 @@ class Loop:
 
     def _order(self, number: int) -> Tensor:
         """Return the rows in the order in which an epoch reads them."""
-        return torch.randperm(len(self._train), generator=_generator(self._settings.seed, number))
+        return torch.randperm(
+            len(self._train), generator=epoch_generator(self._settings.seed, number)
+        )
 
     def _step(self, rows: Tensor) -> float:
         self.progress.step += 1
@@ -255,12 +257,7 @@ class Loop:
         return value
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up to the peak, then half a cosine to zero (Loshchilov & Hutter 2017)."""
-        warm = self._settings.warmup * self.steps
-        if step <= warm:
-            return self._settings.lr * step / warm
-        share = (step - warm) / max(1.0, self.steps - warm)
-        return self._settings.lr * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+        return warm_cosine(step, self.steps, self._settings.lr, self._settings.warmup)
 
     def _score(self, number: int, train_loss: float) -> Epoch:
         output = outputs(self.model, self._validation.x)
@@ -281,7 +278,7 @@ class Loop:
         if epoch.validation_loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = epoch.validation_loss, epoch.epoch
             progress.worse_epochs = 0
-            self.best_weights = _copied(self.model)
+            self.best_weights = copied_weights(self.model)
         else:
             progress.worse_epochs += 1
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.validation_loss)):
@@ -292,6 +289,22 @@ class Loop:
             progress.stopped = (
                 f"after epoch {epoch.epoch}: no better validation loss for {patience} epochs"
             )
+
+
+def warm_cosine(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Return the learning rate of a step from 1 to ``steps``.
+
+    Linear warm-up to the peak, then half a cosine to zero (Loshchilov & Hutter 2017).
+
+    Example:
+        >>> [round(warm_cosine(step, 10, 0.1, 0.2), 3) for step in (1, 2, 6, 10)]
+        [0.05, 0.1, 0.05, 0.0]
+    """
+    warm = warmup * steps
+    if step <= warm:
+        return peak * step / warm
+    share = (step - warm) / max(1.0, steps - warm)
+    return peak * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
 
 
 def blocks(x: Tensor) -> tuple[Tensor, ...]:
@@ -315,7 +328,7 @@ def outputs(model: nn.Module, x: Tensor) -> Tensor:
         return torch.cat([model(block) for block in blocks(x)])
 
 
-def _batches(order: Tensor, size: int) -> list[Tensor]:
+def in_batches(order: Tensor, size: int) -> list[Tensor]:
     """Cut an order into batches; a last batch of one row, which batch norm cannot take, joins."""
     batches = list(torch.split(order, size))
     if len(batches) > 1 and len(batches[-1]) == 1:
@@ -323,16 +336,17 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
     return batches
 
 
-def _generator(seed: int, epoch: int) -> torch.Generator:
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """The order of an epoch depends on the seed and its number alone, so that it can be resumed."""
     return torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
 
 
-def _copied(model: nn.Module) -> dict[str, Tensor]:
+def copied_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a model's state that later updates leave alone."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Decay matrices and kernels only: no bias, no norm, no learnable slope."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [

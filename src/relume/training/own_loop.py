@@ -1,0 +1,190 @@
+"""The loop around a step of one's own: counts, records and judges; what learns is the step's.
+
+Nothing here draws a random number or depends on a clock, and no mode of a module is changed for a
+step: the weights are those of a bare loop around the same step and batches.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from relume.errors import DataError, SettingsError
+from relume.monitor import Monitor
+from relume.observe.passes import leading_rows
+from relume.observe.sites import evaluating
+from relume.observe.updates import Updates
+from relume.runs.records import Epoch, Moments
+from relume.training.loop import Progress, copied_weights
+from relume.training.own_data import GivenBatches, Rows
+from relume.training.own_examination import Call, noting_call
+from relume.training.own_updates import Losses, Updater, read_losses
+
+Step = Callable[[Any, Any], Any]
+
+
+class Watcher(Protocol):
+    """Who is told how the training goes; nothing they do changes it."""
+
+    def step(self, step: int, steps: int, loss: float) -> None:
+        """Called after every step; ``steps`` is 0 where their number is not known."""
+        ...
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Called after every epoch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """What a person gave: their model, their batches and what is called with them.
+
+    Args:
+        model: Handed to ``step`` as it is.
+        root: The model as one module.
+        batches: The data.
+        step: Called with model and batch.
+        validate: Called with the model after each epoch, in eval mode without gradients; its
+            number is a score, higher is better.
+    """
+
+    model: Any
+    root: nn.Module
+    batches: Rows | GivenBatches
+    step: Step
+    validate: Callable[[Any], Any] | None = None
+
+
+class OwnLoop:
+    """One training, from its first step to its end.
+
+    Args:
+        given: Model, batches and step.
+        epochs: Passes over the data.
+        updater: What updates the model where the step does not.
+        monitor: What records.
+
+    Attributes:
+        progress: Where it stands.
+        epochs: What is known after each epoch.
+        losses: The mean of each named loss, epoch by epoch; nan where it was not returned.
+        best_score: The best of ``validate``.
+        call: How the first step called the whole model.
+        was_updated: Whether any optimizer has updated the model.
+    """
+
+    def __init__(self, given: Given, epochs: int, updater: Updater, monitor: Monitor) -> None:
+        self.progress = Progress()
+        self.losses: dict[str, list[float]] = {}
+        self.best_score = -math.inf
+        self.epochs: list[Epoch] = []
+        self.call = Call()
+        self.was_updated = False
+        self._given = given
+        self._epochs = epochs
+        self._updater = updater
+        self._monitor = monitor
+        self._best_weights: dict[str, Tensor] = {}
+        self._updates = Updates(
+            given.root,
+            lambda parameters, has_closure: monitor.before_update(
+                parameters, has_closure=has_closure
+            ),
+            monitor.end_update,
+        )
+
+    def run(self, watcher: Watcher, should_stop: Callable[[], bool]) -> None:
+        """Train until the epochs are used up, the loss is not finite, or ``should_stop`` says so.
+
+        With ``validate`` the weights of the best epoch are restored at the end.
+        """
+        with self._updates.noticing():
+            while not self.progress.stopped:
+                if not self._epoch(watcher, should_stop):
+                    self.progress.stopped = "interrupted"
+                    self._monitor.close_window()
+        if self._best_weights:
+            self._given.root.load_state_dict(self._best_weights)
+
+    def _epoch(self, watcher: Watcher, should_stop: Callable[[], bool]) -> bool:
+        """Train one epoch and score it; False if it was cut short."""
+        number = self.progress.epoch + 1
+        known = self._given.batches.steps
+        seen: defaultdict[str, Moments] = defaultdict(Moments)
+        total, before = Moments(), self.progress.step
+        for batch in self._given.batches.epoch(number):
+            if should_stop():
+                return False
+            losses = self._step(batch)
+            if losses.total is not None:
+                total += Moments.of(losses.total)
+            for name, value in losses.named.items():
+                seen[name] += Moments.of(value)
+            loss = math.nan if losses.total is None else losses.total
+            watcher.step(self.progress.step, known * self._epochs if known else 0, loss)
+        if self.progress.step == before:
+            raise DataError(f"data gave no batch in epoch {number}")
+        self._end_epoch(number, total, {name: moments.mean for name, moments in seen.items()})
+        watcher.epoch(self.epochs[-1])
+        return True
+
+    def _step(self, batch: Any) -> Losses:
+        self.progress.step += 1
+        self._updates.begin_step()
+        with self._monitor.step(self.progress.step, leading_rows(batch) or 1), ExitStack() as hooks:
+            if self.progress.step == 1:
+                self.call = hooks.enter_context(noting_call(self._given.root, batch))
+            returned = self._given.step(self._given.model, batch)
+            losses = read_losses(returned)
+            self._updater.after_step(self.progress.step, returned, self._updates)
+            rate = self._updates.learning_rate
+            self.was_updated = self.was_updated or self._updates.count > 0
+            self._monitor.after_update(self.progress.step, losses.total, rate)
+        return losses
+
+    def _end_epoch(self, number: int, total: Moments, named: Mapping[str, float]) -> None:
+        score = self._score()
+        epoch = Epoch(
+            epoch=number,
+            step=self.progress.step,
+            train_loss=total.mean,
+            validation_loss=math.nan,
+            validation_score=score,
+            learning_rate=self._updates.learning_rate,
+            units_alive=self._monitor.units_alive,
+            units=self._monitor.units,
+        )
+        self.epochs.append(epoch)
+        self.progress.epoch = number
+        self._monitor.end_epoch(epoch)
+        if named:
+            self._monitor.record_losses(number, named)
+        for name in {*self.losses, *named}:
+            earlier = self.losses.setdefault(name, [math.nan] * (number - 1))
+            earlier.append(named.get(name, math.nan))
+        if score > self.best_score:
+            self.best_score, self.progress.best_epoch = score, number
+            self._best_weights = copied_weights(self._given.root)
+        if total.count and not math.isfinite(total.total):
+            self.progress.stopped = f"diverged in epoch {number}: the loss is not finite"
+        elif number >= self._epochs:
+            passes = "the one epoch" if number == 1 else f"all {number} epochs"
+            self.progress.stopped = f"after {passes}"
+
+    def _score(self) -> float:
+        """Return what ``validate`` says of the model; nan where there is none."""
+        if self._given.validate is None:
+            return math.nan
+        with evaluating(self._given.root), torch.no_grad():
+            score = self._given.validate(self._given.model)
+        try:
+            return float(score)
+        except (TypeError, ValueError):
+            raise SettingsError(
+                f"validate must return a number, higher is better; got a {type(score).__name__}"
+            ) from None
