@@ -72,6 +72,10 @@ def missing(facts: Facts) -> tuple[str, ...]:
         (facts.result is None, "Test score: not observed."),
         (not run.windows, "Training steps: not observed."),
         (not run.epochs, "Validation loss and score: not observed, since no epoch ended."),
+        (
+            bool(run.epochs) and all(math.isnan(epoch.validation_loss) for epoch in run.epochs),
+            "Validation loss: not observed.",
+        ),
         (not facts.layers, "Units: not observed."),
         (
             bool(facts.layers) and not run.examination,
@@ -103,6 +107,7 @@ def measurement(facts: Facts) -> tuple[str, ...]:
     if run.examination:
         said.append(_examination_sentence(facts))
     said.extend(_loss_sentences(run.info.settings))
+    said.extend(_named_losses(run))
     return tuple(said)
 
 
@@ -207,6 +212,13 @@ def _loss_sentences(settings: object) -> Iterator[str]:
             f"The training loss is taken with {' and '.join(names)}, the validation loss without: "
             "their levels differ for that reason too."
         )
+
+
+def _named_losses(run: Run) -> Iterator[str]:
+    if run.losses:
+        last = max(run.losses)
+        known = [f"{printable(name)} {number(mean)}" for name, mean in run.losses[last].items()]
+        yield f"Mean of each loss over epoch {last:,}: {_names(known)}."
 
 
 def _positive(settings: Mapping[str, object], name: str) -> bool:

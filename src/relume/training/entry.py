@@ -67,8 +67,8 @@ def fit(*given: Any, **options: Any) -> FitResult | OwnResult:
             - ``step``: what happens with a batch.
             - ``out``: folder for run file and weights; ``relume-CLASS`` by default, numbered if
               that exists. ``overwrite``: whether an earlier fit there may be replaced.
-            - ``optimizer``: updates instead of AdamW with warm-up and cosine; its rate stays its
-              own.
+            - ``optimizer``: updates instead of AdamW with warm-up and cosine (a constant rate where
+              the number of batches is not known); its rate stays its own.
             - ``validate(model)``: a score after each epoch, higher is better, in eval mode without
               gradients; the weights of the best epoch are kept.
             - ``examine(model, batch)``: calls the model for the examination of its units at the

@@ -164,7 +164,7 @@ class OwnLoop:
         self._monitor.end_epoch(epoch)
         if named:
             self._monitor.record_losses(number, named)
-        for name in {*self.losses, *named}:
+        for name in dict.fromkeys((*self.losses, *named)):
             earlier = self.losses.setdefault(name, [math.nan] * (number - 1))
             earlier.append(named.get(name, math.nan))
         if score > self.best_score:

@@ -145,7 +145,8 @@ class _OwnFit:
                 self._save()
                 result = self._result(loop, monitor, stop)
             cpu_s = round(time.process_time() - started_s, 2)
-            writer.update_info(status=result.status, result=self._outcome(loop) | {"cpu_s": cpu_s})
+            outcome = self._outcome(loop) | {"cpu_s": cpu_s}
+            writer.update_info(status=result.status, result=outcome, data=self._data())
         except BaseException:
             with suppress(OutputError):
                 writer.update_info(status="failed")
@@ -249,18 +250,22 @@ class _OwnFit:
             "notes": self.notes,
         }
 
+    def _data(self) -> dict[str, Any]:
+        rows = self.given.batches.count
+        return {
+            "name": _name(self.given.model),
+            "rows": rows if rows is not None else "as the batches come",
+            "notes": self.notes,
+        }
+
     def _info(self) -> RunInfo:
-        step, rows = self.given.step, self.given.batches.count
+        step = self.given.step
         about = {"step": getattr(step, "__qualname__", type(step).__name__), "epochs": self.epochs}
         return RunInfo(
             kind="own steps",
             status="running",
             settings=self.settings.to_json() | about,
-            data={
-                "name": _name(self.given.model),
-                "rows": rows if rows is not None else "as the batches come",
-                "notes": self.notes,
-            },
+            data=self._data(),
             environment={
                 "relume": relume.__version__,
                 "torch": torch.__version__,

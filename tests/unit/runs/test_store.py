@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -274,3 +275,34 @@ def test_reading_a_run_needs_no_torch(writer, path):
         "summarise_layers(read_run(Path(sys.argv[1]))); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
+def test_layers_found_late_were_not_seen_before(path):
+    rng = np.random.default_rng(0)
+    both = window(11, rng)
+    with_one = dataclasses.replace(window(1, rng), layers=both.layers[:1])
+    with closing(RunWriter(path)) as writer:
+        writer.set_layers(LAYERS[:1])
+        writer.write_window(with_one, lives(1)[:1])
+        writer.add_layers(LAYERS[1:])
+        writer.write_window(both, lives(11))
+    run = read_run(path)
+    assert run.layers == LAYERS
+    early, late = run.windows
+    assert early.layers[0].activity.fired.tolist() == with_one.layers[0].activity.fired.tolist()
+    assert (early.layers[1].activity.rows, late.layers[1].activity.rows) == (0, 4)
+    merged = early + late
+    assert merged.layers[1].activity.fired.tolist() == both.layers[1].activity.fired.tolist()
+    assert len(run.lifetimes) == 2
+
+
+def test_losses_with_names_come_back_by_epoch(path):
+    with closing(RunWriter(path)) as writer:
+        writer.set_layers(LAYERS)
+        assert read_run(path).losses == {}
+        writer.write_losses(1, {"generator": 0.5, "discriminator": math.nan})
+        writer.write_losses(2, {"generator": 0.25})
+    losses = read_run(path).losses
+    assert losses[2] == {"generator": 0.25}
+    assert losses[1]["generator"] == 0.5
+    assert math.isnan(losses[1]["discriminator"])

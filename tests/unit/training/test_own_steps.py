@@ -10,6 +10,8 @@ from torch.optim import optimizer as torch_optimizer
 import relume
 from relume.errors import DataError, OutputError, SettingsError, UnknownNameError
 from relume.nn.gan import gan
+from relume.report.document import build_document
+from relume.report.wording import number
 from relume.runs.query import read_run
 from relume.training.loop import epoch_generator, in_batches
 
@@ -90,10 +92,10 @@ def test_a_returned_loss_is_minimised_as_plain_torch_would(tmp_path):
     torch.manual_seed(5)
     batches = list(orders(4, 16, seed=5))
     losses = []
-    for number, rows in enumerate(batches, start=1):
+    for step, rows in enumerate(batches, start=1):
         warm = 0.05 * len(batches)
-        share = (number - warm) / (len(batches) - warm)
-        rate = 0.01 * number / warm if number <= warm else 0.005 * (1 + np.cos(np.pi * share))
+        share = (step - warm) / (len(batches) - warm)
+        rate = 0.01 * step / warm if step <= warm else 0.005 * (1 + np.cos(np.pi * share))
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
@@ -108,31 +110,38 @@ def test_a_returned_loss_is_minimised_as_plain_torch_would(tmp_path):
     no_hook_is_left(model)
 
 
+class Listener:
+    """Keeps what it is told, and torch's random state after each epoch."""
+
+    def __init__(self):
+        self.steps, self.epochs, self.random = [], [], None
+
+    def step(self, step, steps, loss):
+        self.steps.append((step, steps))
+
+    def epoch(self, epoch):
+        self.epochs.append(epoch)
+        self.random = torch.get_rng_state()
+
+
 @pytest.mark.parametrize("every", [1, 3, NEVER])
 def test_a_gan_gets_the_weights_of_a_bare_loop_bitwise(tmp_path, every):
-    bare = small_gan()
+    bare, model, listener = small_gan(), small_gan(), Listener()
     step = adversarial(bare)
+    before = torch.get_rng_state()
+    relume.fit(
+        model, X, step=adversarial(model), out=tmp_path / "a", epochs=3, batch_size=16,
+        seed=11, every=every, audience=listener,
+    )  # fmt: skip
+    assert torch.equal(before, torch.get_rng_state())
     torch.manual_seed(11)
     for rows in orders(3, 16, seed=11):
         step(bare, X[rows])
-    expected_random = torch.rand(3)
-    model, drawn = small_gan(), []
-    before = torch.get_rng_state()
-    result = relume.fit(
-        model, X, step=adversarial(model), out=tmp_path / "a",
-        epochs=3, batch_size=16, seed=11, every=every,
-        validate=lambda _: drawn.append(torch.random.get_rng_state()) or 0.0 * len(drawn) + 1,
-    )  # fmt: skip
-    model_end, _ = flat(model), result
-    assert torch.equal(before, torch.get_rng_state())
-    torch.set_rng_state(drawn[-1])
-    assert torch.equal(torch.rand(3), expected_random)
-    first = small_gan()
-    relume.fit(first, X, step=adversarial(first), out=tmp_path / "b", epochs=3, batch_size=16,
-               seed=11, every=every)  # fmt: skip
-    assert torch.equal(flat(first), flat(bare))
-    assert not torch.equal(model_end, flat(bare))  # the first epoch was as good: it is kept
-    no_hook_is_left(model, bare, first)
+    assert torch.equal(flat(model), flat(bare))
+    assert torch.equal(listener.random, torch.get_rng_state())
+    assert listener.steps == [(number, 15) for number in range(1, 16)]
+    assert [epoch.epoch for epoch in listener.epochs] == [1, 2, 3]
+    no_hook_is_left(model)
 
 
 def test_a_gan_is_watched_pass_by_pass_and_optimizer_by_optimizer(tmp_path):
@@ -161,6 +170,10 @@ def test_a_gan_is_watched_pass_by_pass_and_optimizer_by_optimizer(tmp_path):
         assert run.losses[2][name] == result.losses[name][1]
     assert run.epochs[1].train_loss == pytest.approx(sum(run.losses[2].values()))
     assert any("loss is the sum of" in note for note in result.notes)
+    document = build_document(run)
+    assert "Validation loss: not observed." in document.missing
+    told = [f"{name} {number(run.losses[2][name])}" for name in run.losses[2]]
+    assert f"Mean of each loss over epoch 2: {', '.join(told)}." in document.measurement
 
 
 def test_the_flow_of_each_optimizer_against_a_hand_computation(tmp_path):
