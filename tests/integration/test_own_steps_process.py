@@ -25,6 +25,7 @@ sys.exit(result.exit_code)
 
 
 def test_ctrl_c_keeps_what_there_is_and_the_report_shows_it(tmp_path):
+    run_file = tmp_path / "own" / "run.sqlite"
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         cwd=tmp_path,
@@ -34,10 +35,10 @@ def test_ctrl_c_keeps_what_there_is_and_the_report_shows_it(tmp_path):
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: last_step(tmp_path / "own" / "run.sqlite") > 4)
+    wait_for(lambda: process.poll() is not None or last_step(run_file) > 4)
     code, out, err = send(process, signal.SIGINT)
     assert (code, err) == (130, "")
-    run = read_run(tmp_path / "own" / "run.sqlite")
+    run = read_run(run_file)
     assert out.split() == ["interrupted", str(run.last_step)]
     assert run.info.status == "interrupted"
     assert run.examination[0].rows == 100
