@@ -25,7 +25,8 @@ def fit(
         str | None,
         typer.Argument(
             help="digits, wine, breast_cancer, iris, diabetes, fashion-mnist, mnist, a CSV or "
-            "Parquet file, images in class subfolders, a folder of idx files, or an .npz file.",
+            "Parquet file, images in class subfolders, a folder of idx files, or an .npz file of "
+            "images or sequences.",
             show_default=False,
         ),
     ] = None,
@@ -65,13 +66,16 @@ def fit(
     network: Annotated[
         str | None,
         typer.Option(
-            help="mlp; cnn or resnet where rows are images. [by shape: cnn for images]",
+            help="mlp; cnn or resnet for images; rnn or transformer for sequences. "
+            "[by data: mlp, cnn or rnn]",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
     hidden: Annotated[
         str | None,
-        typer.Option(help="Widths of hidden layers. [256,128]", rich_help_panel=_NETWORK),
+        typer.Option(
+            help="Widths of hidden layers. [256,128; by network]", rich_help_panel=_NETWORK
+        ),
     ] = None,
     activation: Annotated[
         str | None,
@@ -86,10 +90,18 @@ def fit(
         typer.Option(help="Share of hidden units dropped. [.3]", rich_help_panel=_NETWORK),
     ] = None,
     init: Annotated[
-        str | None, typer.Option(help="Initialisation. [he]", rich_help_panel=_NETWORK)
+        str | None,
+        typer.Option(help="Initialisation. [he; identity for rnn]", rich_help_panel=_NETWORK),
     ] = None,
     lr: Annotated[
         float | None, typer.Option(help="Peak learning rate. [.002]", rich_help_panel=_TRAINING)
+    ] = None,
+    clip: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest norm of the gradient, 0 for none. [by network]",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(help="Decay of weights. [.01]", rich_help_panel=_TRAINING)
@@ -157,7 +169,7 @@ def fit(
         bool, typer.Option("--open", help="Open the report.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """Train a ReLU network on a table or images: digits, a CSV file, a folder of pictures ...
+    """Train a ReLU network on a table, images or sequences: digits, a CSV file, an .npz file ...
 
     Scales the inputs, splits without leakage, trains with early stopping, scores the test part
     beside simple baselines, and shows which units are alive. An option left out takes the default

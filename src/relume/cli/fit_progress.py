@@ -19,6 +19,7 @@ from relume.runs.summary import summarise_layers
 from relume.training.data.image_set import described
 from relume.training.data.prepare import Prepared
 from relume.training.data.prepared import Form
+from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.fit import Audience, FitResult
 from relume.training.scores import Score
 from relume.training.settings import FitSettings
@@ -81,7 +82,7 @@ class Display(Audience):
             f"{_described(data)}; rows: {rows}"
         )
         self._say(
-            f"{settings.network} {widths} with {settings.activation}: {parameters:,} parameters, "
+            f"{settings.network} {widths} with {_recipe(settings)}: {parameters:,} parameters, "
             f"batches of {settings.batch_size}, at most {settings.epochs} epochs, "
             f"seed {settings.seed}"
         )
@@ -140,10 +141,19 @@ class Display(Audience):
 
 
 def _described(data: Prepared) -> str:
-    """Say what is learned from: features, or images of a shape."""
+    """Say what is learned from: features, or images or sequences of a shape."""
+    if isinstance(data.preprocessing, SequencePreprocessing):
+        return data.preprocessing.described
     if data.form is Form.IMAGES and data.image_shape is not None:
         return described(data.image_shape)
     return f"{len(data.preprocessing.features):,} features"
+
+
+def _recipe(settings: FitSettings) -> str:
+    """Say the activation, and what is not as it is for most networks."""
+    init = "" if settings.init in (None, "he") else f", {settings.init} initialisation"
+    clip = f", gradients clipped to norm {settings.clip:g}" if settings.clip else ""
+    return f"{settings.activation}{init}{clip}"
 
 
 def _score_table(verdict: Verdict) -> Table:

@@ -10,7 +10,10 @@ import typer
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder that relume fit wrote.")],
-    data: Annotated[str, typer.Argument(help="CSV or Parquet file, images, or a built-in name.")],
+    data: Annotated[
+        str,
+        typer.Argument(help="CSV or Parquet file, images, sequences (.npz), or a built-in name."),
+    ],
     *,
     out: Annotated[
         Path | None,

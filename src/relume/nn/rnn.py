@@ -13,6 +13,7 @@ from relume.nn.arguments import head_widths, integer, share
 from relume.nn.blocks import ActivationChoice, HeadedNetwork, dropout_after
 from relume.nn.facts import Activation, Kind
 from relume.nn.init import draw_, initialise_, scheme_names
+from relume.nn.padding import without_padding_mark
 
 
 class RecurrentLayer(nn.Module):
@@ -56,9 +57,11 @@ class RNN(HeadedNetwork):
         outputs: int | Mapping[str, int],
         *,
         dropout: nn.Module | None,
+        padded: bool = False,
     ) -> None:
         super().__init__()
         self.recurrent = recurrent
+        self.padded = padded
         self.dropout = dropout
         self._add_heads(width, outputs)
 
@@ -74,10 +77,12 @@ class RNN(HeadedNetwork):
         """Map sequences (N, T, features) to (N, outputs), or to one for each head.
 
         Args:
-            x: The sequences.
+            x: The sequences; of a ``padded`` network with the mask as their last feature.
             mask: (N, T), true where a step is there and false where it is padding; the state
                 after the last step that is there counts. None: all are there.
         """
+        if self.padded:
+            x, mask = without_padding_mark(x)
         states = self.states(x)
         if mask is None:
             state = states[:, -1]
@@ -88,7 +93,7 @@ class RNN(HeadedNetwork):
         return self._apply_heads(state if self.dropout is None else self.dropout(state))
 
 
-def rnn(
+def rnn(  # noqa: PLR0913 (a saved model is rebuilt from them)
     features: int,
     hidden: int,
     outputs: int | Mapping[str, int],
@@ -97,6 +102,7 @@ def rnn(
     activation: str = "relu",
     dropout: float = 0.0,
     init: str = "identity",
+    padded: bool = False,
     activation_parameters: Mapping[str, Any] | None = None,
 ) -> RNN:
     """Build a recurrent network that reads a sequence and answers after its last step.
@@ -118,6 +124,8 @@ def rnn(
             orthonormal where the activation makes it not square; W_ih has variance 1 / fan_in,
             not the paper's 1e-6, with which sequences of some ten steps train far worse. Or a
             scheme of ``relume.nn.init``, which draws both at gain 1.
+        padded: Whether one more number of each step, after its features, tells if it is there (1)
+            or padding (0).
         activation_parameters: Parameters of the activation other than its defaults.
 
     Raises:
@@ -143,7 +151,7 @@ def rnn(
     else:
         recurrent = nn.Sequential(*(RecurrentLayer(each, width, chosen) for each in inputs))
     dropped = dropout_after(chosen, share("dropout", dropout))
-    network = RNN(recurrent, width, head_widths(outputs), dropout=dropped)
+    network = RNN(recurrent, width, head_widths(outputs), dropout=dropped, padded=padded)
     _start_(recurrent, init, input_gain=0.001 if _is_superlinear(chosen.entry) else 1.0)
     initialise_(network, "he" if init == "identity" else init, gain=1.0)
     return network

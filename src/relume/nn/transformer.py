@@ -12,6 +12,7 @@ from relume.errors import SettingsError
 from relume.nn.arguments import choice, head_widths, integer, share
 from relume.nn.blocks import ActivationChoice, HeadedNetwork, named_blocks
 from relume.nn.init import initialise_
+from relume.nn.padding import without_padding_mark
 
 
 class SelfAttention(nn.Module):
@@ -119,8 +120,11 @@ class Transformer(HeadedNetwork):
         blocks: list[EncoderBlock],
         width: int,
         outputs: int | Mapping[str, int],
+        *,
+        padded: bool = False,
     ) -> None:
         super().__init__()
+        self.padded = padded
         self.embedding = embedding
         self.positions = positions
         self.blocks = nn.ModuleList(blocks)
@@ -131,10 +135,13 @@ class Transformer(HeadedNetwork):
         """Map sequences to (N, outputs), or to one such tensor for each head.
 
         Args:
-            x: (N, T, features), or (N, T) whole numbers below the size of the vocabulary.
+            x: (N, T, features), or (N, T) whole numbers below the size of the vocabulary; of a
+                ``padded`` network (N, T, features + 1) with the mask as the last feature.
             mask: (N, T), true where a step is there and false where it is padding; None: all are.
                 Padding changes nothing in the output. A row without any step counts as all there.
         """
+        if self.padded:
+            x, mask = without_padding_mark(x)
         if mask is not None:
             mask = mask | ~mask.any(1, keepdim=True)
         a = self.positions(self.embedding(x))
@@ -161,6 +168,7 @@ def transformer(  # noqa: PLR0913 (a saved model is rebuilt from them)
     activation: str = "relu",
     dropout: float = 0.0,
     init: str = "he",
+    padded: bool = False,
     activation_parameters: Mapping[str, Any] | None = None,
 ) -> Transformer:
     """Build a transformer encoder that reads a sequence and answers once, from the mean of it.
@@ -182,6 +190,8 @@ def transformer(  # noqa: PLR0913 (a saved model is rebuilt from them)
         activation: A name of the catalogue.
         dropout: The share dropped, in training, of what attention and feed-forward add.
         init: A scheme of ``relume.nn.init``.
+        padded: Whether one more number of each step, after its features, tells if it is there (1)
+            or padding (0).
         activation_parameters: Parameters of the activation other than its defaults.
 
     Raises:
@@ -214,7 +224,9 @@ def transformer(  # noqa: PLR0913 (a saved model is rebuilt from them)
         for _ in range(integer("depth", depth))
     ]
     embedding = _embedding(features, vocabulary, width)
-    network = Transformer(embedding, places, blocks, width, head_widths(outputs))
+    if padded and vocabulary is not None:
+        raise SettingsError("padded wants features: a vocabulary's steps are single whole numbers")
+    network = Transformer(embedding, places, blocks, width, head_widths(outputs), padded=padded)
     initialise_(network, init)
     return network
 

@@ -4,10 +4,13 @@ from typing import Any
 
 from relume.errors import SettingsError
 from relume.training.data.prepared import Form, Prepared
+from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.settings import FitSettings
 
-USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn"}
+USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn", Form.SEQUENCES: "rnn"}
 """The network for data of each form."""
+
+SEQUENCE_NETWORKS = ("rnn", "transformer")
 
 
 def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
@@ -21,6 +24,8 @@ def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     if settings.norm is not None:
         arguments["norm"] = None if settings.norm == "none" else settings.norm
     widths = list(settings.hidden or ())
+    if settings.network in SEQUENCE_NETWORKS:
+        return arguments | _sequence_arguments(data, settings)
     if settings.network == "mlp":
         features = len(data.preprocessing.features)
         return arguments | {"inputs": features, "hidden": widths, "dropout": settings.dropout}
@@ -39,6 +44,46 @@ def input_shape(data: Prepared, network: str) -> tuple[int, ...]:
     """
     if network == "mlp":
         return (len(data.preprocessing.features),)
+    if network in SEQUENCE_NETWORKS:
+        if not isinstance(data.preprocessing, SequencePreprocessing):
+            raise _wrong_form(data, network, Form.SEQUENCES)
+        return data.preprocessing.shape
     if data.image_shape is None:
-        raise SettingsError(f"--network {network} wants images; {data.name} is a table: use mlp")
+        raise _wrong_form(data, network, Form.IMAGES)
     return tuple(data.image_shape)
+
+
+def _wrong_form(data: Prepared, network: str, wanted: Form) -> SettingsError:
+    """Say what data are there instead, and what to do."""
+    if data.form is Form.TABLE:
+        advice = f"{data.name} is a table: use mlp"
+    else:
+        advice = (
+            f"{data.name} was read as {data.form}: use {USUAL[data.form]} or mlp, or name its "
+            f"array {wanted} if it holds such"
+        )
+    return SettingsError(f"--network {network} wants {wanted}; {advice}")
+
+
+def _sequence_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
+    """What the networks for sequences take: one width, as many layers as widths are given."""
+    input_shape(data, str(settings.network))
+    assert isinstance(data.preprocessing, SequencePreprocessing)  # noqa: S101
+    width, *others = settings.hidden or ()
+    if any(other != width for other in others):
+        given = ",".join(map(str, settings.hidden or ()))
+        raise SettingsError(
+            f"--hidden {given}: all layers of {settings.network} have one width; "
+            f"for {len(others) + 1} layers give {','.join([str(width)] * (len(others) + 1))}"
+        )
+    if settings.norm is not None:
+        raise SettingsError(f"--norm is not for {settings.network}; leave it out")
+    arguments: dict[str, Any] = {
+        "features": len(data.preprocessing.means),
+        "padded": data.preprocessing.padded,
+        "dropout": settings.dropout,
+    }
+    layers = len(others) + 1
+    if settings.network == "rnn":
+        return arguments | {"hidden": width, "layers": layers}
+    return arguments | {"width": width, "depth": layers, "feedforward": 2 * width}

@@ -7,7 +7,6 @@ from typing import Any
 
 from relume.errors import SettingsError
 from relume.nn.init import scheme_names
-from relume.training.settings import NETWORKS
 
 SOLVERS = ("adam", "sgd", "lbfgs")
 RATES = ("cosine", "constant", "invscaling", "adaptive")
@@ -144,7 +143,7 @@ _DEMANDS: Mapping[str, Demand] = {
     "n_iter_no_change": ("a whole number of at least 1, or numpy.inf", _is_patience),
     "max_fun": _COUNT,
     "loss": _one_of("squared_error", "poisson"),
-    "network": _one_of(*NETWORKS),
+    "network": _one_of("mlp", "cnn", "resnet"),
     "image_shape": ("None, or channels, height and width", _is_image_shape),
     "init": _one_of(*scheme_names()),
     "norm": _one_of(None, "batch", "layer"),

@@ -114,12 +114,12 @@ def fit(
     audience: Audience | None = None,
     **options: Any,
 ) -> FitResult:
-    """Train a ReLU network on a table or images and score it beside baselines.
+    """Train a ReLU network on a table, images or sequences and score it beside baselines.
 
     Args:
         data: A built-in name, a CSV or Parquet file, a folder of images (one subfolder a class)
-            or of idx files, an ``.npz`` file, or a polars frame. With ``resume`` it may be left
-            out, unless the first start was given a frame.
+            or of idx files, an ``.npz`` file of images or sequences, or a polars frame. With
+            ``resume`` it may be left out, unless the first start was given a frame.
         out: Folder for model and run file; ``relume-NAME`` by default, numbered if that exists.
         overwrite: Whether an earlier fit in ``out`` may be replaced.
         resume: Output folder of an unfinished fit; goes on from its last checkpoint to the same
@@ -234,6 +234,7 @@ class _Fit:
             warmup=settings.warmup,
             patience=settings.patience,
             seed=settings.seed,
+            clip=settings.clip or None,
         )
         loop = Loop(self.network, self.train, self.validation, self.objective, numbers, monitor)
         if self.job.resumed:

@@ -43,7 +43,8 @@ def new_job(
     """Return a fit that begins, its data read and its open choices made."""
     if data is None:
         raise SettingsError(
-            "no data given; name a built-in data set, a CSV or Parquet file, or a folder of images"
+            "no data given; name a built-in data set, a CSV, Parquet or .npz file, or a folder of "
+            "images"
         )
     settings = FitSettings.from_mapping(options)
     prepared = prepare(data, _data_options(settings))

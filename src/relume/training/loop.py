@@ -34,6 +34,7 @@ class LoopSettings:
     warmup: float
     patience: int
     seed: int
+    clip: float | None = None  # the largest norm of the gradient
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,6 +252,8 @@ class Loop:
             loss = self._objective.train_loss(output, self._train.y[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             self._monitor.before_update()
+            if self._settings.clip is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip)
             self.optimizer.step()
             value = loss.item()
             self._monitor.after_update(self.progress.step, value, lr)

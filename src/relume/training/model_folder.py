@@ -13,8 +13,7 @@ import relume
 from relume.errors import ModelFormatError, RelumeError
 from relume.files import whole_folder
 from relume.nn.networks import build_network
-from relume.training.data.image_preprocessing import ImagePreprocessing
-from relume.training.data.preprocessing import Preprocessing, preprocessing_from_json
+from relume.training.data.preprocessing import AnyPreprocessing, preprocessing_from_json
 
 FORMAT = "relume-model"
 VERSION = 1
@@ -31,7 +30,7 @@ class SavedModel:
         network_name: Name of its builder.
         network_arguments: What the builder was called with; JSON data.
         input_shape: Shape of one row as the network takes it.
-        preprocessing: From a table or images to rows, and from outputs to labels or values.
+        preprocessing: From data to rows, and from outputs to labels or values.
         metric: Name of the metric in which it was scored.
         result: What is known of its score; JSON data.
         settings: The choices it was trained with; JSON data.
@@ -41,7 +40,7 @@ class SavedModel:
     network_name: str
     network_arguments: dict[str, Any]
     input_shape: tuple[int, ...]
-    preprocessing: Preprocessing | ImagePreprocessing
+    preprocessing: AnyPreprocessing
     metric: str
     result: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)

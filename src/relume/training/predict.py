@@ -14,7 +14,9 @@ from relume.training.data.encoding import level_codes
 from relume.training.data.image_preprocessing import ImagePreprocessing
 from relume.training.data.prepare import read_table
 from relume.training.data.prepare_images import is_image_source, read_images
+from relume.training.data.prepare_sequences import open_sequences, target_truth
 from relume.training.data.preprocessing import Preprocessing, as_table
+from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.data.target import as_float32, target_cells
 from relume.training.data.wording import counted, shown
 from relume.training.loop import outputs
@@ -28,7 +30,7 @@ MOST_PROBABILITIES = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a model says of a table or of images.
+    """What a model says of a table, of images or of sequences.
 
     Args:
         frame: One row for each row of the data, in its order: ``prediction`` and, for classes,
@@ -59,14 +61,15 @@ class _Rows:
 
 
 def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> Predictions:
-    """Predict every row of a table, or every image.
+    """Predict every row of a table, every image or every sequence.
 
     Args:
         model: A loaded model, or the folder of one.
         data: A built-in name, a CSV or Parquet file, or a polars frame with the columns that the
             model was trained on; further columns are left alone. For a model of images a folder,
-            with class subfolders or without, an ``.npz`` file or a named set; of a set with a
-            test part of its own, only that is predicted.
+            with class subfolders or without, an ``.npz`` file or a named set; for a model of
+            sequences an ``.npz`` file. Of a set with a test part of its own, only that is
+            predicted.
 
     Raises:
         ModelFormatError: If the folder is not a model.
@@ -76,6 +79,8 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
     preprocessing = saved.preprocessing
     if isinstance(preprocessing, ImagePreprocessing):
         rows = _image_rows(preprocessing, data)
+    elif isinstance(preprocessing, SequencePreprocessing):
+        rows = _sequence_rows(preprocessing, data)
     else:
         rows = _table_rows(preprocessing, data)
     x = torch.from_numpy(rows.x).reshape(-1, *saved.input_shape)
@@ -131,6 +136,22 @@ def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFra
         return _Rows(x, None, np.zeros(len(x), bool), images.files, notes)
     truth = level_codes(images.labels, preprocessing.classes or ())
     return _Rows(x, truth, np.ones(len(x), bool), images.files, notes)
+
+
+def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.DataFrame) -> _Rows:
+    if isinstance(data, pl.DataFrame):
+        raise DataError("the model was trained on sequences; got a table: give an .npz file")
+    whole = open_sequences(data)
+    sequences, notes = whole.test or whole, tuple[str, ...]()
+    if whole.test is not None:
+        count = counted(len(sequences), "sequence")
+        notes = (f"predicted is the own test part of {whole.name}, {count}",)
+    preprocessing.check(sequences)
+    x = preprocessing.encode(sequences, np.arange(len(sequences)))
+    if sequences.target is None:
+        return _Rows(x, None, np.zeros(len(x), bool), notes=notes)
+    truth = target_truth(preprocessing.target, sequences)
+    return _Rows(x, truth, np.ones(len(x), bool), notes=notes)
 
 
 def write_predictions(predictions: Predictions, path: Path, *, overwrite: bool = False) -> None:

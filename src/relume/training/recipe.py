@@ -10,14 +10,18 @@ from relume.training.settings import FitSettings
 _STEPS = 12_000  # about how many updates a training gets
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 150
 _SMALL_STEP = 2**25  # multiplications below which a second thread waits more than it works
-_IMAGE_STEPS = 6_000  # the same where rows are images: a step learns and costs more
-_LARGEST_IMAGE_BATCH = 128
+_ARRAY_STEPS = 6_000  # the same for images and sequences: a step learns and costs more
+_LARGEST_ARRAY_BATCH = 128
 _LARGEST_BATCH = 1024
-_DEFAULT_HIDDEN = {"mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64)}
+_DEFAULT_HIDDEN = {
+    "mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64), "rnn": (64,), "transformer": (64, 64),
+}  # fmt: skip
+_DEFAULT_INIT = {"rnn": "identity"}  # Le et al. 2015, arXiv:1504.00941
+_DEFAULT_CLIP = {"rnn": 1.0, "transformer": 1.0}
 
 
 def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -> FitSettings:
-    """Return the settings with network, batch size, epochs and widths chosen where left open.
+    """Return the settings with everything chosen that was left open and hangs on the data.
 
     Args:
         settings: The choices made.
@@ -33,12 +37,12 @@ def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -
         ('cnn', 128, 16)
     """
     network = settings.network or USUAL[form]
-    images = form is Form.IMAGES
-    largest = _LARGEST_IMAGE_BATCH if images else _LARGEST_BATCH
+    is_table = form is Form.TABLE
+    largest = _LARGEST_BATCH if is_table else _LARGEST_ARRAY_BATCH
     batch_size = settings.batch_size or _batch_size(train_rows, largest)
     steps_per_epoch = math.ceil(train_rows / batch_size)
     epochs = min(
-        _MOST_EPOCHS, max(_FEWEST_EPOCHS, (_IMAGE_STEPS if images else _STEPS) // steps_per_epoch)
+        _MOST_EPOCHS, max(_FEWEST_EPOCHS, (_STEPS if is_table else _ARRAY_STEPS) // steps_per_epoch)
     )
     return replace(
         settings,
@@ -46,6 +50,8 @@ def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -
         batch_size=batch_size,
         epochs=settings.epochs or epochs,
         hidden=settings.hidden or _DEFAULT_HIDDEN[network],
+        init=settings.init or _DEFAULT_INIT.get(network, "he"),
+        clip=settings.clip if settings.clip is not None else _DEFAULT_CLIP.get(network),
     )
 
 
@@ -59,7 +65,9 @@ def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
     """
     if settings.threads is not None:
         return settings.threads
-    is_small = settings.network == "mlp" and parameters * (settings.batch_size or 1) < _SMALL_STEP
+    is_small = (
+        settings.network in ("mlp", "rnn") and parameters * (settings.batch_size or 1) < _SMALL_STEP
+    )
     return 1 if is_small else available
 
 

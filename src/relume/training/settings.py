@@ -8,7 +8,7 @@ from typing import Any
 
 from relume.errors import SettingsError, UnknownNameError
 
-NETWORKS = ("mlp", "cnn", "resnet")
+NETWORKS = ("mlp", "cnn", "resnet", "rnn", "transformer")
 NORMS = ("none", "batch", "layer")
 
 
@@ -25,14 +25,18 @@ class FitSettings:
         missing: Further texts that mean a missing value.
         validation_fraction: Share of the rows that chooses the best epoch.
         test_fraction: Share of the rows that is scored at the very end.
-        network: ``mlp``, or ``cnn`` or ``resnet`` where the rows are images; left out: ``cnn`` for
-            images, ``mlp`` for tables.
-        hidden: Widths of the hidden layers (channels for the convolutional networks).
+        network: ``mlp``, or ``cnn`` or ``resnet`` where the rows are images, or ``rnn`` or
+            ``transformer`` where they are sequences; left out: ``cnn`` for images, ``rnn`` for
+            sequences, ``mlp`` for tables.
+        hidden: Widths of the hidden layers (channels for the convolutional networks; one width as
+            many times as there are layers for ``rnn`` and ``transformer``).
         activation: Name in the catalogue.
         norm: ``none``, ``batch`` or ``layer``; left out: none for mlp, batch for images.
         dropout: Share of hidden units dropped in training, in [0, 1).
-        init: Name of an initialisation.
+        init: Name of an initialisation; left out: ``identity`` for ``rnn``, ``he`` for the others.
         lr: Peak learning rate.
+        clip: Largest norm of the gradient, which is scaled down to it, 0 for none; left out: 1 for
+            ``rnn`` and ``transformer``, none for the others.
         weight_decay: Decoupled decay of the weights (not of biases, norms and slopes).
         epochs: Most passes over the training part.
         patience: Epochs without a better validation loss before it stops.
@@ -62,8 +66,9 @@ class FitSettings:
     activation: str = "relu"
     norm: str | None = None
     dropout: float = 0.3
-    init: str = "he"
+    init: str | None = None
     lr: float = 2e-3
+    clip: float | None = None
     weight_decay: float = 1e-2
     epochs: int | None = None
     patience: int = 20
@@ -135,6 +140,7 @@ _DEMANDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hidden": (lambda value: bool(value) and min(value) >= 1, "be widths of at least 1"),
     "dropout": _SHARE,
     "lr": (lambda value: 0 < value < 1e6, "be above 0"),
+    "clip": (lambda value: 0 <= value < 1e6, "be at least 0"),
     "weight_decay": (lambda value: 0 <= value < 1e6, "be at least 0"),
     "epochs": _COUNT,
     "patience": _COUNT,

@@ -117,3 +117,14 @@ def test_it_reads_the_digits_row_by_row():
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
     assert (network(x[test]).argmax(1) == y[test]).float().mean() > 0.93
+
+
+def test_a_padded_network_reads_its_mask_from_the_last_number_of_a_step():
+    torch.manual_seed(0)
+    network = rnn(3, 8, 2, padded=True)
+    twin = rnn(3, 8, 2)
+    twin.load_state_dict(network.state_dict())
+    x, mask = torch.randn(4, 6, 3), torch.arange(6) < torch.tensor([6, 1, 3, 5])[:, None]
+    marked = torch.cat((x, mask[:, :, None]), 2)
+    torch.testing.assert_close(network(marked), twin(x, mask), rtol=0, atol=0)
+    assert not torch.equal(network(marked), twin(x))

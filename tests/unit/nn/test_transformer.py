@@ -134,3 +134,16 @@ def test_it_learns_which_symbol_comes_first():
         optimizer.step()
     x, y = sample(1000)
     assert (network(x).argmax(1) == y).float().mean() > 0.9
+
+
+def test_a_padded_network_reads_its_mask_from_the_last_number_of_a_step():
+    torch.manual_seed(0)
+    network = transformer(2, features=3, padded=True)
+    twin = transformer(2, features=3)
+    twin.load_state_dict(network.state_dict())
+    x, mask = torch.randn(4, 6, 3), torch.arange(6) < torch.tensor([6, 1, 3, 5])[:, None]
+    marked = torch.cat((x, mask[:, :, None]), 2)
+    torch.testing.assert_close(network(marked), twin(x, mask), rtol=0, atol=0)
+    assert not torch.equal(network(marked), twin(x))
+    with pytest.raises(SettingsError, match="padded wants features"):
+        transformer(2, vocabulary=5, padded=True)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -158,3 +159,23 @@ def test_outputs_are_those_of_eval_mode_and_leave_the_mode_alone():
     assert torch.equal(first, outputs(model, X))
     assert model.training
     assert torch.allclose(first, model.eval()(X))
+
+
+def test_a_gradient_is_clipped_to_its_largest_norm_between_record_and_update(loop_of):
+    """Plain descent moves by the rate times the clipped gradient; the second step's rate is 0."""
+    moved, norms = {}, {}
+    for clip in (None, 0.5, 1e9):
+        numbers = replace(NUMBERS, epochs=2, batch_size=36, warmup=0.5, clip=clip)
+        loop = loop_of(numbers)
+        loop.optimizer = torch.optim.SGD(loop.model.parameters(), lr=0.01)
+        before = torch.cat([p.detach().flatten().clone() for p in loop.model.parameters()])
+        loop.run(quiet())
+        after = torch.cat([p.detach().flatten() for p in loop.model.parameters()])
+        moved[clip] = after - before
+        norms[clip] = moved[clip].norm().item() / 0.01
+    assert torch.equal(moved[None], moved[1e9])
+    assert norms[0.5] == pytest.approx(0.5, rel=1e-4)
+    assert norms[None] > 1
+    torch.testing.assert_close(
+        moved[0.5] / norms[0.5], moved[None] / norms[None], rtol=1e-4, atol=1e-6
+    )

@@ -39,3 +39,15 @@ def test_small_steps_use_one_thread_and_a_choice_stays():
     assert threads_for(small, 5_000_000, 8) == 8
     assert threads_for(completed(FitSettings(network="cnn"), 1000), 50_000, 8) == 8
     assert threads_for(completed(FitSettings(threads=3), 1000), 50_000, 8) == 3
+
+
+def test_what_is_left_open_is_chosen_by_the_network():
+    table, images, sequences = (completed(FitSettings(), 1000, form) for form in Form)
+    assert [each.network for each in (table, images, sequences)] == ["mlp", "cnn", "rnn"]
+    assert [each.init for each in (table, images, sequences)] == ["he", "he", "identity"]
+    assert [each.clip for each in (table, images, sequences)] == [None, None, 1.0]
+    other = completed(FitSettings(network="transformer"), 1000, Form.SEQUENCES)
+    assert (other.init, other.clip, other.hidden) == ("he", 1.0, (64, 64))
+    given = completed(FitSettings(init="orthogonal", clip=0.0), 1000, Form.SEQUENCES)
+    assert (given.init, given.clip) == ("orthogonal", 0.0)
+    assert threads_for(sequences, 5_000, 8) == 1

@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from relume.errors import DataError, ModelFormatError
 from relume.training.data import plain
-from relume.training.data.encoding import FARTHEST
+from relume.training.data.channel_scaling import (
+    BLOCK,
+    Moments,
+    channel_moments,
+    deviations,
+    scaled,
+)
 from relume.training.data.image_set import ImageSet, described
 from relume.training.data.stored import target_from_json
 from relume.training.data.target import Target
@@ -19,8 +25,6 @@ KIND, VERSION = "images", 1
 PIXEL_TYPES = ("uint8", "float32")
 MOST_FEATURES = 2**26
 """Numbers in one image above which a model's description cannot be meant."""
-
-_BLOCK = 1024  # images that are worked on at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class ImagePreprocessing:
 
         Cost: one pass (two for float32) in blocks of 1,024 images.
         """
-        moments = _byte_moments if pixels.dtype == np.uint8 else _float_moments
+        moments = _byte_moments if pixels.dtype == np.uint8 else channel_moments
         means, scales = moments(pixels, rows)
         shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
         return cls(shape, str(pixels.dtype), means, scales, target)
@@ -118,23 +122,19 @@ class ImagePreprocessing:
         Cost: one pass in blocks of 1,024 images; nothing of full size beside the result.
         """
         out = np.empty((len(rows), *self.shape), np.float32)
-        for start in range(0, len(rows), _BLOCK):
-            block = pixels[rows[start : start + _BLOCK]]
+        for start in range(0, len(rows), BLOCK):
+            block = pixels[rows[start : start + BLOCK]]
             for channel in range(self.shape[0]):
-                out[start : start + _BLOCK, channel] = self._scaled(block[:, channel], channel)
+                out[start : start + BLOCK, channel] = self._scaled(block[:, channel], channel)
         return out.reshape(len(rows), -1)
 
     def _scaled(self, pixels: NDArray[Any], channel: int) -> NDArray[np.float32]:
         mean, scale = self.means[channel], self.scales[channel]
-        if scale == 0:
-            return np.zeros(pixels.shape, np.float32)
-        if pixels.dtype == np.uint8:
-            table = ((np.arange(256) - mean) / scale).clip(-FARTHEST, FARTHEST).astype(np.float32)
-            looked_up: NDArray[np.float32] = table[pixels]
-            return looked_up
-        with np.errstate(over="ignore"):
-            scaled = (pixels.astype(np.float64) - mean) / scale
-        return scaled.clip(-FARTHEST, FARTHEST).astype(np.float32)
+        if scale == 0 or pixels.dtype != np.uint8:
+            return scaled(pixels, mean, scale)
+        table = scaled(np.arange(256), mean, scale)
+        looked_up: NDArray[np.float32] = table[pixels]
+        return looked_up
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON data; floats survive bitwise."""
@@ -168,44 +168,19 @@ class ImagePreprocessing:
         return cls(shape, given["pixel_type"], given["means"], given["scales"], target)
 
 
-def _byte_moments(
-    pixels: NDArray[np.uint8], rows: NDArray[np.int64]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _byte_moments(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Moments:
     """Mean and deviation a channel from counts of the 256 values: exact sums, in any order."""
     channels = pixels.shape[1]
     counts = np.zeros((channels, 256), np.int64)
-    for start in range(0, len(rows), _BLOCK):
-        block = pixels[rows[start : start + _BLOCK]]
+    for start in range(0, len(rows), BLOCK):
+        block = pixels[rows[start : start + BLOCK]]
         for channel in range(channels):
             counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
     values = np.arange(256.0)
     shares = counts / counts.sum(axis=1, keepdims=True)
     means = shares @ values
     squares = (shares * (values - means[:, None]) ** 2).sum(axis=1)
-    return tuple(means.tolist()), _deviations(means, squares)
-
-
-def _float_moments(
-    pixels: NDArray[np.float32], rows: NDArray[np.int64]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation a channel in float64: the mean first, then the squares about it."""
-    total = np.zeros(pixels.shape[1])
-    squares = np.zeros(pixels.shape[1])
-    count = len(rows) * pixels.shape[2] * pixels.shape[3]
-    for start in range(0, len(rows), _BLOCK):
-        total += pixels[rows[start : start + _BLOCK]].sum(axis=(0, 2, 3), dtype=np.float64)
-    means = total / count
-    for start in range(0, len(rows), _BLOCK):
-        block = pixels[rows[start : start + _BLOCK]].astype(np.float64)
-        squares += ((block - means[:, None, None]) ** 2).sum(axis=(0, 2, 3))
-    return tuple(means.tolist()), _deviations(means, squares / count)
-
-
-def _deviations(means: NDArray[np.float64], variances: NDArray[np.float64]) -> tuple[float, ...]:
-    """Square roots; equal values whose mean is rounded have a tiny deviation: it is no spread."""
-    scales = np.sqrt(variances)
-    scales[scales <= 8 * np.finfo(np.float64).eps * np.abs(means)] = 0.0
-    return tuple(scales.tolist())
+    return tuple(means.tolist()), deviations(means, squares)
 
 
 def _side(value: Any, where: str) -> int:

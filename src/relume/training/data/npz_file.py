@@ -1,8 +1,5 @@
-"""Reads images and labels from an ``.npz`` file; nothing in it can run code."""
+"""Reads images and labels from an ``.npz`` file."""
 
-import hashlib
-import zipfile
-import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,14 +9,13 @@ from numpy.typing import NDArray
 
 from relume.errors import DataError
 from relume.training.data.image_set import ImageSet, as_labels
+from relume.training.data.npz_arrays import read_arrays
 from relume.training.data.wording import listed, shown
 
 PAIRS = (("x", "y"), ("images", "labels"), ("data", "target"))
 """What images and labels may be called; with ``_train`` and ``_test`` there is an own test part."""
 
 CHANNELS = (1, 3)
-MOST_BYTES = 2**32
-"""Unpacked size above which a file is not read."""
 
 
 def read_npz(path: Path, name: str) -> ImageSet:
@@ -34,7 +30,7 @@ def read_npz(path: Path, name: str) -> ImageSet:
     Raises:
         DataError: It cannot be read, holds no such arrays, or what they hold are no images.
     """
-    arrays, digest = _read_arrays(path, name)
+    arrays, digest = read_arrays(path, name, [each for pair in PAIRS for each in pair])
     pairs = _find_pairs(arrays, name)
     parts = [_part(arrays, pair, name, digest) for pair in pairs]
     whole, *tests = parts
@@ -42,36 +38,6 @@ def read_npz(path: Path, name: str) -> ImageSet:
         return whole
     (test,) = tests
     return ImageSet(name, whole.pixels, whole.labels, digest, test, notes=whole.notes)
-
-
-def _read_arrays(path: Path, name: str) -> tuple[dict[str, NDArray[Any]], str]:
-    try:
-        with path.open("rb") as raw:
-            digest = hashlib.file_digest(raw, "sha256").hexdigest()
-        with zipfile.ZipFile(path) as members:
-            size = sum(member.file_size for member in members.infolist())
-        if size > MOST_BYTES:
-            raise DataError(f"{name} unpacks to {size:,} bytes; at most {MOST_BYTES:,} are read")
-        with np.load(path, allow_pickle=False) as file:
-            return {key: np.asarray(file[key]) for key in file.files if _is_usual(key)}, digest
-    except FileNotFoundError:
-        raise DataError(f"there is no file {shown(path, 200)}") from None
-    except OSError as error:
-        raise DataError(f"{shown(path, 200)} cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{name} is a damaged or cut-off .npz file; get it again") from error
-    except (ValueError, NotImplementedError, RuntimeError) as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{name} holds an array of objects, which could run code when read; "
-                "save numbers, and labels as numbers or texts of fixed width"
-            ) from error
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{name} holds an array that cannot be read: {reason}") from error
-
-
-def _is_usual(key: str) -> bool:
-    return any(key.removesuffix("_train").removesuffix("_test") in pair for pair in PAIRS)
 
 
 def _find_pairs(keys: Collection[str], name: str) -> list[tuple[str, str]]:

@@ -85,3 +85,18 @@ def check_columns(table: Table, target: str, options: DataOptions) -> None:
         if name in options.drop or is_unreadable(table.frame.schema[name]):
             why = "is dropped" if name in options.drop else "holds no single values"
             raise DataError(f"--categorical {shown(name)}: this column {why}; leave the option out")
+
+
+def refuse_column_options(options: DataOptions, instead: str) -> None:
+    """Refuse the options for the columns of tables, where the data have no columns.
+
+    Args:
+        options: What a person said.
+        instead: Where the target of such data is.
+
+    Raises:
+        DataError: One of them is given.
+    """
+    for name in ("target", "drop", "categorical", "missing"):
+        if getattr(options, name):
+            raise DataError(f"--{name} is for the columns of tables; {instead}: leave it out")

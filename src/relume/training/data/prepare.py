@@ -5,7 +5,7 @@ training rows alone; of other rows only facts of their type are used (is it a nu
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,10 @@ from relume.training.data.columns import find_readings
 from relume.training.data.dropping import Dropped, Reason, find_dropped
 from relume.training.data.encoding import fit_column, fit_pixels
 from relume.training.data.notes import date_notes, dropped_notes, kinds_note, rare_levels_note
+from relume.training.data.npz_form import find_form
 from relume.training.data.options import DataOptions, check_columns, check_fractions, shares
 from relume.training.data.prepare_images import is_image_source, prepare_images
+from relume.training.data.prepare_sequences import prepare_sequences
 from relume.training.data.prepared import FEWEST_ROWS, Part, Prepared
 from relume.training.data.preprocessing import Preprocessing
 from relume.training.data.repeats import count_repeats, row_hashes
@@ -75,12 +77,12 @@ class _Labelled:
 
 
 def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
-    """Read a table or images, split the rows and encode them.
+    """Read a table, images or sequences, split the rows and encode them.
 
     Columns that are keys, constant or prose are left out; numbers are standardised, categories
     become one feature a level, dates numbers. Classes are split alike into all parts.
 
-    Images are scaled by one mean and deviation a channel.
+    Images are scaled by one mean and deviation a channel, sequences by one a feature.
 
     Args:
         data: A built-in name, a file, a folder of images, or a table.
@@ -95,7 +97,7 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
         ((90, 4), ('setosa', 'versicolor', 'virginica'))
     """
     if not isinstance(data, pl.DataFrame) and is_image_source(data):
-        return prepare_images(data, options)
+        return _prepare_arrays(data, options)
     notes: list[str] = []
     source = _open(data, options, notes)
     labelled = _read_target(source, options, notes)
@@ -132,6 +134,13 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
         fingerprint=_fingerprint(source),
         image_shape=source.shape,
     )
+
+
+def _prepare_arrays(data: str | Path, options: DataOptions) -> Prepared:
+    """Prepare images or sequences; say which, where that had to be guessed."""
+    form = find_form(Path(data), shown(Path(data).name))
+    prepared = (prepare_sequences if form.sequences else prepare_images)(data, options)
+    return replace(prepared, notes=(form.note, *prepared.notes)) if form.note else prepared
 
 
 def _open(data: str | Path | pl.DataFrame, options: DataOptions, notes: list[str]) -> _Source:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from relume.errors import DataError
 from relume.training.data.encoding import level_codes
@@ -20,9 +19,9 @@ from relume.training.data.image_folder import read_image_folder
 from relume.training.data.image_preprocessing import ImagePreprocessing
 from relume.training.data.image_set import ImageSet
 from relume.training.data.npz_file import read_npz
-from relume.training.data.options import DataOptions, check_fractions, shares
+from relume.training.data.options import DataOptions, check_fractions, refuse_column_options, shares
 from relume.training.data.prepared import FEWEST_ROWS, Part, Prepared
-from relume.training.data.repeats import count_repeats
+from relume.training.data.repeats import array_hashes, count_repeats
 from relume.training.data.split import split_rows
 from relume.training.data.target import Target, find_classes
 from relume.training.data.task import Task
@@ -108,8 +107,8 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
         tested, tested_rows = test, encoded[-1].rows
     else:
         tested, tested_rows = images, splits[-1]
-    hashes = _hashes(images, splits[0], encoded[0].y)
-    repeats = count_repeats(hashes, _hashes(tested, tested_rows, encoded[-1].y))
+    hashes = array_hashes(images.pixels, splits[0], encoded[0].y)
+    repeats = count_repeats(hashes, array_hashes(tested.pixels, tested_rows, encoded[-1].y))
     return Prepared(
         name=images.name,
         task=Task.CLASSIFICATION,
@@ -125,12 +124,7 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
 
 def _check_options(options: DataOptions) -> None:
     check_fractions(options)
-    for name in ("target", "drop", "categorical", "missing"):
-        if getattr(options, name):
-            raise DataError(
-                f"--{name} is for the columns of tables; the classes of images are their "
-                "subfolders or labels: leave it out"
-            )
+    refuse_column_options(options, "the classes of images are their subfolders or labels")
     if options.task is Task.REGRESSION:
         raise DataError("--task regression: images are predicted as classes; leave it out")
 
@@ -170,19 +164,6 @@ def _test_part(preprocessing: ImagePreprocessing, test: ImageSet) -> Part:
         )
     rows = np.arange(len(test))
     return Part(preprocessing.encode(test.pixels, rows), y, rows)
-
-
-def _hashes(
-    images: ImageSet, rows: NDArray[np.int64], y: NDArray[np.generic]
-) -> NDArray[np.uint64]:
-    """A 64-bit hash of the pixels and class of each row, equal for equal ones."""
-    digests = (
-        hashlib.blake2b(
-            images.pixels[row].tobytes() + int(code).to_bytes(4), digest_size=8
-        ).digest()
-        for row, code in zip(rows, y, strict=True)
-    )
-    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 def _notes(

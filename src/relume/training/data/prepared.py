@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.training.data.image_preprocessing import ImagePreprocessing
-from relume.training.data.preprocessing import Preprocessing
+from relume.training.data.preprocessing import AnyPreprocessing
+from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.data.task import Task
 
 FEWEST_ROWS = 10
@@ -19,6 +20,7 @@ class Form(StrEnum):
 
     TABLE = "a table"
     IMAGES = "images"
+    SEQUENCES = "sequences"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +28,8 @@ class Part:
     """One of training, validation and test part.
 
     Args:
-        x: (rows, features), float32; the pixels of an image channel by channel, row by row.
+        x: (rows, features), float32; the pixels of an image channel by channel, row by row;
+            the features of a sequence step by step.
         y: (rows,), class indices as int64, or values in the target's own unit as float32.
         rows: (rows,), where each row stands in its source, counted from 0 and ascending.
     """
@@ -54,7 +57,7 @@ class Prepared:
 
     name: str
     task: Task
-    preprocessing: Preprocessing | ImagePreprocessing
+    preprocessing: AnyPreprocessing
     train: Part
     validation: Part
     test: Part
@@ -65,5 +68,7 @@ class Prepared:
     @property
     def form(self) -> Form:
         """What the rows came as; the built-in digits come as a table of pixels."""
+        if isinstance(self.preprocessing, SequencePreprocessing):
+            return Form.SEQUENCES
         is_images = isinstance(self.preprocessing, ImagePreprocessing)
         return Form.IMAGES if is_images else Form.TABLE

@@ -12,7 +12,10 @@ from relume.training.data import plain
 from relume.training.data.cells import read_cells
 from relume.training.data.dropping import Dropped
 from relume.training.data.encoding import FittedColumn
-from relume.training.data.image_preprocessing import KIND, ImagePreprocessing
+from relume.training.data.image_preprocessing import KIND as IMAGES
+from relume.training.data.image_preprocessing import ImagePreprocessing
+from relume.training.data.sequence_preprocessing import KIND as SEQUENCES
+from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.data.stored import (
     column_from_json,
     column_to_json,
@@ -158,11 +161,20 @@ def as_table(data: pl.DataFrame | Table) -> Table:
     return data if isinstance(data, Table) else Table("table", data)
 
 
-def preprocessing_from_json(data: Any) -> Preprocessing | ImagePreprocessing:
-    """Return what either ``to_json`` gave.
+AnyPreprocessing = Preprocessing | ImagePreprocessing | SequencePreprocessing
+"""What was learnt of a table, of images or of sequences."""
+
+
+def preprocessing_from_json(data: Any) -> AnyPreprocessing:
+    """Return what any ``to_json`` gave.
 
     Raises:
         ModelFormatError: A field is missing, unknown, or of a wrong type or range.
     """
-    is_images = isinstance(data, dict) and data.get("kind") == KIND
-    return ImagePreprocessing.from_json(data) if is_images else Preprocessing.from_json(data)
+    kind = data.get("kind") if isinstance(data, dict) else None
+    match kind:
+        case str() if kind == IMAGES:
+            return ImagePreprocessing.from_json(data)
+        case str() if kind == SEQUENCES:
+            return SequencePreprocessing.from_json(data)
+    return Preprocessing.from_json(data)
