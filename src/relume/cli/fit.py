@@ -50,6 +50,10 @@ def fit(
         ListOption | None,
         typer.Option(help="Column to read as categories.", rich_help_panel=_DATA),
     ] = None,
+    text: Annotated[
+        ListOption | None,
+        typer.Option(help="Column to read word by word; prose is.", rich_help_panel=_DATA),
+    ] = None,
     missing: Annotated[
         ListOption | None,
         typer.Option(help="Text that means a missing value.", rich_help_panel=_DATA),
@@ -65,7 +69,8 @@ def fit(
     network: Annotated[
         str | None,
         typer.Option(
-            help="mlp; cnn or resnet where rows are images. [by shape: cnn for images]",
+            help="mlp; cnn or resnet for images; bag, transformer or rnn for texts. [by shape: "
+            "mlp, cnn for images, bag for texts]",
             rich_help_panel=_NETWORK,
         ),
     ] = None,

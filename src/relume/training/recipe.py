@@ -11,9 +11,16 @@ _STEPS = 12_000  # about how many updates a training gets
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 150
 _SMALL_STEP = 2**25  # multiplications below which a second thread waits more than it works
 _IMAGE_STEPS = 6_000  # the same where rows are images: a step learns and costs more
-_LARGEST_IMAGE_BATCH = 128
-_LARGEST_BATCH = 1024
-_DEFAULT_HIDDEN = {"mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64)}
+_MOST_TEXT_EPOCHS = 30  # a rate that falls early keeps rare words from being learnt by heart
+_LARGEST_BATCHES = {Form.TABLE: 1024, Form.IMAGES: 128, Form.TEXTS: 128}
+_DEFAULT_HIDDEN = {
+    "mlp": (256, 128),
+    "cnn": (32, 64),
+    "resnet": (32, 64),
+    "bag": (128,),
+    "transformer": (128,),
+    "rnn": (128,),
+}
 
 
 def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -> FitSettings:
@@ -33,13 +40,10 @@ def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -
         ('cnn', 128, 16)
     """
     network = settings.network or USUAL[form]
-    images = form is Form.IMAGES
-    largest = _LARGEST_IMAGE_BATCH if images else _LARGEST_BATCH
-    batch_size = settings.batch_size or _batch_size(train_rows, largest)
-    steps_per_epoch = math.ceil(train_rows / batch_size)
-    epochs = min(
-        _MOST_EPOCHS, max(_FEWEST_EPOCHS, (_IMAGE_STEPS if images else _STEPS) // steps_per_epoch)
-    )
+    batch_size = settings.batch_size or _batch_size(train_rows, _LARGEST_BATCHES[form])
+    steps = _IMAGE_STEPS if form is Form.IMAGES else _STEPS
+    most_epochs = _MOST_TEXT_EPOCHS if form is Form.TEXTS else _MOST_EPOCHS
+    epochs = min(most_epochs, max(_FEWEST_EPOCHS, steps // math.ceil(train_rows / batch_size)))
     return replace(
         settings,
         network=network,
@@ -59,7 +63,9 @@ def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
     """
     if settings.threads is not None:
         return settings.threads
-    is_small = settings.network == "mlp" and parameters * (settings.batch_size or 1) < _SMALL_STEP
+    is_small = settings.network == "bag" or (
+        settings.network == "mlp" and parameters * (settings.batch_size or 1) < _SMALL_STEP
+    )
     return 1 if is_small else available
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from relume.errors import SettingsError, UnknownNameError
 
-NETWORKS = ("mlp", "cnn", "resnet")
+NETWORKS = ("mlp", "cnn", "resnet", "bag", "transformer", "rnn")
 NORMS = ("none", "batch", "layer")
 
 
@@ -22,11 +22,13 @@ class FitSettings:
         test: File with an own test part.
         drop: Columns to leave out.
         categorical: Columns to read as categories.
+        text: Columns to read as text, word by word, however short.
         missing: Further texts that mean a missing value.
         validation_fraction: Share of the rows that chooses the best epoch.
         test_fraction: Share of the rows that is scored at the very end.
-        network: ``mlp``, or ``cnn`` or ``resnet`` where the rows are images; left out: ``cnn`` for
-            images, ``mlp`` for tables.
+        network: ``mlp``; ``cnn`` or ``resnet`` where the rows are images; ``bag`` (the words in
+            any order), ``transformer`` or ``rnn`` where columns hold text; left out: ``mlp`` for
+            tables, ``cnn`` for images, ``bag`` for tables with texts (``mlp`` leaves texts out).
         hidden: Widths of the hidden layers (channels for the convolutional networks).
         activation: Name in the catalogue.
         norm: ``none``, ``batch`` or ``layer``; left out: none for mlp, batch for images.
@@ -54,6 +56,7 @@ class FitSettings:
     test: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     validation_fraction: float = 0.2
     test_fraction: float = 0.2

@@ -33,6 +33,17 @@ def test_images_get_convolutions_small_batches_and_fewer_steps(rows):
     assert completed(FitSettings(network="resnet"), rows, Form.IMAGES).network == "resnet"
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 5_000_000))
+def test_texts_get_a_bag_small_batches_and_few_epochs(rows):
+    done = completed(FitSettings(), rows, Form.TEXTS)
+    assert (done.network, done.hidden) == ("bag", (128,))
+    assert 16 <= done.batch_size <= 128
+    assert 10 <= done.epochs <= 30
+    assert completed(FitSettings(network="rnn"), rows, Form.TEXTS).hidden == (128,)
+    assert threads_for(done, 5_000_000, 8) == 1
+
+
 def test_small_steps_use_one_thread_and_a_choice_stays():
     small = completed(FitSettings(), 1000)
     assert threads_for(small, 50_000, 8) == 1

@@ -34,7 +34,10 @@ def _dropped_note(reason: Reason, names: Sequence[str]) -> str:
         case Reason.CONSTANT:
             return f"dropped constant {columns}"
         case Reason.TEXT:
-            return f"dropped {columns}: free text is not read yet"
+            return (
+                f"dropped {columns}: text, which --network bag, transformer or rnn reads if it is "
+                "long or named in --text"
+            )
         case Reason.EMPTY:
             return f"dropped {columns}: no value in the training part"
         case Reason.RARE:

@@ -125,7 +125,7 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
 
 def _check_options(options: DataOptions) -> None:
     check_fractions(options)
-    for name in ("target", "drop", "categorical", "missing"):
+    for name in ("target", "drop", "categorical", "text", "missing"):
         if getattr(options, name):
             raise DataError(
                 f"--{name} is for the columns of tables; the classes of images are their "

@@ -19,6 +19,7 @@ class Form(StrEnum):
 
     TABLE = "a table"
     IMAGES = "images"
+    TEXTS = "a table with texts"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +27,8 @@ class Part:
     """One of training, validation and test part.
 
     Args:
-        x: (rows, features), float32; the pixels of an image channel by channel, row by row.
+        x: (rows, features), float32; the pixels of an image channel by channel, row by row; the
+            words of texts, as whole numbers, behind all other features.
         y: (rows,), class indices as int64, or values in the target's own unit as float32.
         rows: (rows,), where each row stands in its source, counted from 0 and ascending.
     """
@@ -65,5 +67,6 @@ class Prepared:
     @property
     def form(self) -> Form:
         """What the rows came as; the built-in digits come as a table of pixels."""
-        is_images = isinstance(self.preprocessing, ImagePreprocessing)
-        return Form.IMAGES if is_images else Form.TABLE
+        if isinstance(self.preprocessing, ImagePreprocessing):
+            return Form.IMAGES
+        return Form.TEXTS if self.preprocessing.texts else Form.TABLE
