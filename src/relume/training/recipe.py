@@ -11,7 +11,7 @@ _STEPS = 12_000  # about how many updates a training gets
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 150
 _SMALL_STEP = 2**25  # multiplications below which a second thread waits more than it works
 _IMAGE_STEPS = 6_000  # the same where rows are images: a step learns and costs more
-_MOST_TEXT_EPOCHS = 30  # a rate that falls early keeps rare words from being learnt by heart
+_MOST_TEXT_EPOCHS = 15  # a rate that falls early keeps rare words from being learnt by heart
 _LARGEST_BATCHES = {Form.TABLE: 1024, Form.IMAGES: 128, Form.TEXTS: 128}
 _DEFAULT_HIDDEN = {
     "mlp": (256, 128),
