@@ -1,6 +1,7 @@
 """The reader: columns of text beside features, for tables with texts."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ PADDING = 0
 
 ENCODERS = ("bag", "transformer", "rnn")
 _MOST_NUMBERS = 2**18  # words that go through at once when nothing is learned
-_EMBEDDING_SCALE = 0.1
+_EMBEDDING_SCALE = 0.1  # of nn.Embedding's standard normal numbers
 _VOTE_SCALE = 10.0  # AdamW moves every weight alike: a vote has to move further than a weight
 
 
@@ -131,15 +132,14 @@ class Reader(HeadedNetwork):
             raise SettingsError(
                 f"a row has {x.shape[1]} numbers, but the network reads {sum(self.sizes)}"
             )
-        features, *texts = torch.split(x, self.sizes, 1)
+        features, *texts = torch.split(x, list(self.sizes), 1)
         texts = [self._words(text) for text in texts]
         read = [
             self.dropout(encode(text)) for encode, text in zip(self.encoders, texts, strict=True)
         ]
         output = self._apply_heads(self.hidden(torch.cat((features, *read), 1)))
-        votes = torch.stack([vote(text) for vote, text in zip(self.votes, texts, strict=True)]).sum(
-            0
-        )
+        counted = [vote(text) for vote, text in zip(self.votes, texts, strict=True)]
+        votes = torch.stack(counted).sum(0)
         if isinstance(output, Tensor):
             return output + votes
         parts = torch.split(votes, [each.shape[1] for each in output.values()], 1)
@@ -220,26 +220,26 @@ def reader(  # noqa: PLR0913 (a saved model is rebuilt from them)
         )
     heads = head_widths(outputs)
     total = heads if isinstance(heads, int) else sum(heads.values())
-
-    def encode(vocabulary: int, steps: int) -> TextEncoder:
+    encoders = []
+    for vocabulary, steps in sizes:
         if encoder == "transformer":
-            blocks = [
-                EncoderBlock(
-                    width, feedforward, chosen, attention_heads=attention_heads, dropout=dropout
-                )
-                for _ in range(depth)
-            ]
+            new_block = partial(
+                EncoderBlock, width, feedforward, chosen, attention_heads=attention_heads
+            )
+            blocks = [new_block(dropout=dropout) for _ in range(depth)]
             places = LearnedPositions(steps, width)
-            return TextEncoder(vocabulary, width, positions=places, blocks=blocks)
-        if encoder == "rnn":
-            recurrent = recurrent_layers(width, chosen.outputs(width), depth, chosen)
-            return TextEncoder(vocabulary, width, recurrent=recurrent)
-        return TextEncoder(vocabulary, width)
-
+            each = TextEncoder(vocabulary, width, positions=places, blocks=blocks)
+        elif encoder == "rnn":
+            state = chosen.outputs(width)
+            recurrent = recurrent_layers(state, state, depth, chosen)
+            each = TextEncoder(vocabulary, state, recurrent=recurrent)
+        else:
+            each = TextEncoder(vocabulary, width)
+        encoders.append(each)
     network = Reader(
         features,
         [steps for _, steps in sizes],
-        [encode(vocabulary, steps) for vocabulary, steps in sizes],
+        encoders,
         [Votes(vocabulary, total) for vocabulary, _ in sizes],
         widths("hidden widths", hidden, may_be_empty=True),
         heads,
@@ -249,8 +249,8 @@ def reader(  # noqa: PLR0913 (a saved model is rebuilt from them)
         word_dropout=share("word_dropout", word_dropout),
     )
     initialise_(network, init)
-    for each in network.encoders:
-        if isinstance(each.recurrent, nn.Module):
+    for each in encoders:
+        if each.recurrent is not None:
             start_recurrent_(each.recurrent, "identity" if init == "he" else init, chosen)
     return network
 

@@ -135,6 +135,12 @@ def test_every_scheme_starts_a_recurrent_reader(init):
     assert small("rnn", init=init)(rows()).isfinite().all()
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_an_odd_width_fits_an_activation_of_pairs(encoder):
+    network = small(encoder, width=7, attention_heads=1, activation="concatenated_relu")
+    assert network(rows()).isfinite().all()
+
+
 def test_rows_at_once_are_bounded_by_the_words():
     assert small("bag").most_rows == 2**18 // 11
 
