@@ -57,8 +57,12 @@ def kinds_note(columns: Sequence[FittedColumn]) -> str:
         for kind in Kind
         if kind in names
     ]
-    features = sum(len(column.features) for column in columns)
-    return f"columns used: {'; '.join(kinds)}; {counted(features, 'feature')} in all"
+    is_text = [column.reading.kind is Kind.TEXT for column in columns]
+    widths = [len(column.features) for column in columns]
+    words = sum(width for width, text in zip(widths, is_text, strict=True) if text)
+    beside = f" and {counted(words, 'word')}" if words else ""
+    total = f"{counted(sum(widths) - words, 'feature')}{beside} in all"
+    return f"columns used: {'; '.join(kinds)}; {total}"
 
 
 def rare_levels_note(columns: Iterable[FittedColumn]) -> str:

@@ -97,6 +97,8 @@ def test_prose_is_read_and_stands_behind_the_features():
     assert data.train.x[:, 3:].max() == column.vocabulary - 1
     known = f"column 'review' read as text: {len(column.words)} words known, "
     assert known + f"the first {column.steps} words of a row" in data.notes
+    used = "columns used: 1 number ('size'); 1 category ('colour'); 1 text ('review')"
+    assert f"{used}; 3 features and {column.steps} words in all" in data.notes
     assert str(data.form) == "a table with texts"
 
 
