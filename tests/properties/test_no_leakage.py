@@ -20,6 +20,7 @@ from relume.training.data.prepare import DataOptions, prepare
 SETTINGS = settings(deadline=None, derandomize=True)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 DAYS = st.dates(date(1900, 1, 1), date(2100, 1, 1))
+WORDS = ["the", "house", "garden", "don't", "3", "ß", "lively", "wonderful"]
 CELLS = {
     "number": (pl.Float64, st.one_of(FLOATS, st.sampled_from([0.0, 1.0, 2.5]))),
     "whole": (pl.Int64, st.one_of(st.integers(-3, 3), st.integers(-(2**60), 2**60))),
@@ -27,6 +28,10 @@ CELLS = {
     "truth": (pl.Boolean, st.booleans()),
     "day": (pl.Date, DAYS),
     "written": (pl.String, DAYS.map(str)),
+    "prose": (
+        pl.String,
+        st.lists(st.sampled_from(WORDS), min_size=9, max_size=12).map(" ".join),
+    ),
 }
 
 
@@ -99,6 +104,7 @@ def planted():
             "text": rng.choice(["a", "b", "c"], rows),
             "day": [date(2024, 1, 1) + timedelta(int(day)) for day in rng.integers(0, 300, rows)],
             "constant": ["same"] * rows,
+            "prose": [" ".join(rng.choice(WORDS, 9)) + f", number {i}" for i in range(rows)],
             "y": rng.normal(size=rows),
         }
     )
@@ -110,6 +116,7 @@ def planted():
         pl.lit("only elsewhere").alias("text"),
         pl.lit(date(1950, 5, 5)).alias("day"),
         pl.lit("other").alias("constant"),
+        pl.lit("words which only stand elsewhere, " * 3).alias("prose"),
         pl.col("y") * 1e30,
     )
     return base, other
@@ -139,6 +146,15 @@ def test_a_leak_in_any_column_would_be_seen(column, monkeypatch):
 
     monkeypatch.setattr(door, "_fit", leaky)
     assert not learns_from_training_rows_only(base, other, DataOptions(target="y"))
+
+
+def test_words_of_other_rows_are_never_learnt():
+    base, other = (frame.select("prose", "y") for frame in planted())
+    for options in (DataOptions(target="y"), DataOptions(target="y", text=("prose",))):
+        train = prepare(base, options).train.rows
+        (column,) = prepare(poisoned(base, other, train), options).preprocessing.texts
+        assert set(column.words) <= {*WORDS, "number"}
+        assert set(WORDS) <= set(column.words)
 
 
 def test_an_own_test_file_teaches_nothing(tmp_path):

@@ -51,6 +51,10 @@ def fit(
         ListOption | None,
         typer.Option(help="Column to read as categories.", rich_help_panel=_DATA),
     ] = None,
+    text: Annotated[
+        ListOption | None,
+        typer.Option(help="Column to read word by word; prose is.", rich_help_panel=_DATA),
+    ] = None,
     missing: Annotated[
         ListOption | None,
         typer.Option(help="Text that means a missing value.", rich_help_panel=_DATA),
@@ -66,8 +70,8 @@ def fit(
     network: Annotated[
         str | None,
         typer.Option(
-            help="mlp; cnn or resnet for images; rnn or transformer for sequences. "
-            "[by data: mlp, cnn or rnn]",
+            help="mlp; cnn or resnet for images; rnn or transformer for sequences; bag, "
+            "transformer or rnn for texts. [by data: mlp, cnn, rnn, bag]",
             rich_help_panel=_NETWORK,
         ),
     ] = None,

@@ -16,10 +16,12 @@ from relume.report.terminal import layer_table
 from relume.runs.query import Run
 from relume.runs.records import Epoch
 from relume.runs.summary import summarise_layers
+from relume.training.architecture import text_sizes
 from relume.training.data.image_set import described
 from relume.training.data.prepare import Prepared
 from relume.training.data.prepared import Form
 from relume.training.data.sequence_preprocessing import SequencePreprocessing
+from relume.training.data.wording import counted
 from relume.training.fit import Audience, FitResult
 from relume.training.scores import Score
 from relume.training.settings import FitSettings
@@ -141,12 +143,16 @@ class Display(Audience):
 
 
 def _described(data: Prepared) -> str:
-    """Say what is learned from: features, or images or sequences of a shape."""
+    """Say what is learned from: features, texts, or images or sequences of a shape."""
     if isinstance(data.preprocessing, SequencePreprocessing):
         return data.preprocessing.described
     if data.form is Form.IMAGES and data.image_shape is not None:
         return described(data.image_shape)
-    return f"{len(data.preprocessing.features):,} features"
+    features = len(data.preprocessing.features)
+    if texts := text_sizes(data.preprocessing):
+        features -= sum(steps for _, steps in texts)
+        return f"{counted(len(texts), 'text')} and {counted(features, 'feature')}"
+    return f"{features:,} features"
 
 
 def _recipe(settings: FitSettings) -> str:

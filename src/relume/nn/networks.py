@@ -12,6 +12,7 @@ from relume.nn.autoencoder import autoencoder
 from relume.nn.cnn import cnn
 from relume.nn.gan import gan
 from relume.nn.mlp import mlp
+from relume.nn.reader import reader
 from relume.nn.resnet import resnet
 from relume.nn.rnn import rnn
 from relume.nn.transformer import transformer
@@ -39,6 +40,7 @@ NETWORKS = (
     Network("resnet", resnet, "residual blocks of convolutions, for images"),
     Network("rnn", rnn, "a state that every step updates, for sequences"),
     Network("transformer", transformer, "attention and feed-forward blocks, for sequences"),
+    Network("reader", reader, "texts by their words beside features, for tables with texts"),
     Network("autoencoder", autoencoder, "a short code and back, to compress or to find the odd"),
     Network("gan", gan, "a generator and a discriminator, to make examples"),
 )
@@ -49,7 +51,7 @@ def network_names() -> tuple[str, ...]:
 
     Example:
         >>> network_names()
-        ('mlp', 'cnn', 'resnet', 'rnn', 'transformer', 'autoencoder', 'gan')
+        ('mlp', 'cnn', 'resnet', 'rnn', 'transformer', 'reader', 'autoencoder', 'gan')
     """
     return tuple(network.name for network in NETWORKS)
 

@@ -142,19 +142,25 @@ def rnn(  # noqa: PLR0913 (a saved model is rebuilt from them)
     """
     chosen = ActivationChoice(activation, activation_parameters or {})
     width = chosen.outputs(integer("hidden", hidden))
-    inputs = [integer("features", features)] + [width] * (integer("layers", layers) - 1)
-    recurrent: nn.RNN | nn.Sequential
-    if chosen.entry.name in ("relu", "tanh") and not chosen.parameters:
-        recurrent = nn.RNN(
-            features, width, layers, nonlinearity=chosen.entry.name, batch_first=True
-        )
-    else:
-        recurrent = nn.Sequential(*(RecurrentLayer(each, width, chosen) for each in inputs))
+    recurrent = recurrent_layers(
+        integer("features", features), width, integer("layers", layers), chosen
+    )
     dropped = dropout_after(chosen, share("dropout", dropout))
     network = RNN(recurrent, width, head_widths(outputs), dropout=dropped, padded=padded)
-    _start_(recurrent, init, input_gain=0.001 if _is_superlinear(chosen.entry) else 1.0)
+    start_recurrent_(recurrent, init, chosen)
     initialise_(network, "he" if init == "identity" else init, gain=1.0)
     return network
+
+
+def recurrent_layers(
+    features: int, width: int, layers: int, activation: ActivationChoice
+) -> nn.RNN | nn.Sequential:
+    """Return recurrent layers on one another: ``nn.RNN`` where it has the activation."""
+    if activation.entry.name in ("relu", "tanh") and not activation.parameters:
+        name = activation.entry.name
+        return nn.RNN(features, width, layers, nonlinearity=name, batch_first=True)
+    inputs = [features] + [width] * (layers - 1)
+    return nn.Sequential(*(RecurrentLayer(each, width, activation) for each in inputs))
 
 
 def _is_superlinear(entry: Activation) -> bool:
@@ -164,8 +170,13 @@ def _is_superlinear(entry: Activation) -> bool:
 
 
 @torch.no_grad()
-def _start_(recurrent: nn.Module, init: str, *, input_gain: float) -> None:
-    """Initialise recurrent layers by a scheme, or by the identity where their states allow it."""
+def start_recurrent_(recurrent: nn.Module, init: str, activation: ActivationChoice) -> None:
+    """Initialise recurrent layers by a scheme, or by the identity where their states allow it.
+
+    Raises:
+        UnknownNameError: The scheme is not known.
+    """
+    input_gain = 0.001 if _is_superlinear(activation.entry) else 1.0
     if init not in ("identity", *scheme_names()):
         raise UnknownNameError("initialisation", str(init), ("identity", *scheme_names()))
     for name, parameter in recurrent.named_parameters():

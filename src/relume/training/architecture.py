@@ -4,13 +4,25 @@ from typing import Any
 
 from relume.errors import SettingsError
 from relume.training.data.prepared import Form, Prepared
+from relume.training.data.preprocessing import AnyPreprocessing, Preprocessing
 from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.settings import FitSettings
 
-USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn", Form.SEQUENCES: "rnn"}
+USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn", Form.SEQUENCES: "rnn", Form.TEXTS: "bag"}
 """The network for data of each form."""
 
 SEQUENCE_NETWORKS = ("rnn", "transformer")
+
+TEXT_NETWORKS = ("bag", "transformer", "rnn")
+"""The networks that read the texts of a table."""
+
+WORD_DROPOUT = 0.5
+"""The share of a text's words left out in training: a text has many that say the same."""
+
+
+def builder_name(data: Prepared, settings: FitSettings) -> str:
+    """Return the name of the builder that makes the chosen network for data of this form."""
+    return "reader" if data.form is Form.TEXTS else str(settings.network)
 
 
 def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
@@ -24,10 +36,19 @@ def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     if settings.norm is not None:
         arguments["norm"] = None if settings.norm == "none" else settings.norm
     widths = list(settings.hidden or ())
+    features = len(data.preprocessing.features)
+    if texts := text_sizes(data.preprocessing):
+        return arguments | {
+            "features": features - sum(steps for _, steps in texts),
+            "texts": texts,
+            "encoder": settings.network,
+            "hidden": widths,
+            "dropout": settings.dropout,
+            "word_dropout": WORD_DROPOUT,
+        }
     if settings.network in SEQUENCE_NETWORKS:
         return arguments | _sequence_arguments(data, settings)
     if settings.network == "mlp":
-        features = len(data.preprocessing.features)
         return arguments | {"inputs": features, "hidden": widths, "dropout": settings.dropout}
     channels, *sides = input_shape(data, str(settings.network))
     arguments |= {"channels_in": channels, "channels": widths}
@@ -36,33 +57,44 @@ def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     return arguments
 
 
+def text_sizes(preprocessing: AnyPreprocessing) -> list[list[int]]:
+    """Return vocabulary and steps of each column of text."""
+    if not isinstance(preprocessing, Preprocessing):
+        return []
+    return [[column.vocabulary, column.steps] for column in preprocessing.texts]
+
+
 def input_shape(data: Prepared, network: str) -> tuple[int, ...]:
     """Return the shape of one row as the network takes it.
 
     Raises:
         SettingsError: The network wants rows of another shape.
     """
-    if network == "mlp":
+    if network == "mlp" or (network in TEXT_NETWORKS and data.form is Form.TEXTS):
         return (len(data.preprocessing.features),)
-    if network in SEQUENCE_NETWORKS:
-        if not isinstance(data.preprocessing, SequencePreprocessing):
-            raise _wrong_form(data, network, Form.SEQUENCES)
+    if network in SEQUENCE_NETWORKS and isinstance(data.preprocessing, SequencePreprocessing):
         return data.preprocessing.shape
-    if data.image_shape is None:
-        raise _wrong_form(data, network, Form.IMAGES)
+    if network in TEXT_NETWORKS or data.image_shape is None:
+        raise _wrong_form(data, network)
     return tuple(data.image_shape)
 
 
-def _wrong_form(data: Prepared, network: str, wanted: Form) -> SettingsError:
+def _wrong_form(data: Prepared, network: str) -> SettingsError:
     """Say what data are there instead, and what to do."""
+    wanted = _WANTED.get(network, "images")
     if data.form is Form.TABLE:
         advice = f"{data.name} is a table: use mlp"
+        if network in TEXT_NETWORKS:
+            advice += ", or name a column of text with --text"
     else:
-        advice = (
-            f"{data.name} was read as {data.form}: use {USUAL[data.form]} or mlp, or name its "
-            f"array {wanted} if it holds such"
-        )
+        advice = f"{data.name} was read as {data.form}: use {USUAL[data.form]} or mlp"
+        if network not in TEXT_NETWORKS or network in SEQUENCE_NETWORKS:
+            array = "sequences" if network in SEQUENCE_NETWORKS else "images"
+            advice += f", or name its array {array} if it holds such"
     return SettingsError(f"--network {network} wants {wanted}; {advice}")
+
+
+_WANTED = {"bag": "texts", "rnn": "sequences or texts", "transformer": "sequences or texts"}
 
 
 def _sequence_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from relume.observe.sites import find_sites
 from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, Lifetimes, RunInfo
 from relume.runs.store import RunWriter
-from relume.training.architecture import input_shape, network_arguments
+from relume.training.architecture import builder_name, input_shape, network_arguments
 from relume.training.checkpoint import read_progress, restore_checkpoint, save_checkpoint
 from relume.training.data.prepare import Part, Prepared
 from relume.training.data.task import Task
@@ -160,8 +160,8 @@ class _Fit:
         self.run_path = job.folder / RUN_NAME
         self.checkpoint_path = job.folder / CHECKPOINT_NAME
         assert job.settings.network is not None  # noqa: S101
-        self.network_name = job.settings.network
-        self.input_shape = input_shape(job.data, self.network_name)
+        self.network_name = builder_name(job.data, job.settings)
+        self.input_shape = input_shape(job.data, job.settings.network)
         self.network_arguments = network_arguments(job.data, job.settings)
         self.network = in_fast_format(build_network(self.network_name, self.network_arguments))
         self.network.to(job.device)
@@ -270,7 +270,7 @@ class _Fit:
 
     def _finish(self, loop: Loop, monitor: Monitor, stop: StopRequest, cpu_s: float) -> FitResult:
         test = self._part(self.job.data.test)
-        seen = (*blocks(self.train.x), *blocks(test.x))
+        seen = (*blocks(self.train.x, self.network), *blocks(test.x, self.network))
         monitor.examine(self.network, seen, held_out_rows=len(test))
         if monitor.fault is not None:
             self.notes.append(f"recording stopped early: {monitor.fault}")

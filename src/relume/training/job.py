@@ -10,7 +10,7 @@ import torch
 
 from relume.errors import OutputError, SettingsError
 from relume.files import check_writable
-from relume.training.architecture import USUAL
+from relume.training.architecture import TEXT_NETWORKS, USUAL
 from relume.training.checkpoint import read_about
 from relume.training.data.prepare import DataOptions, Prepared, prepare
 from relume.training.data.task import Task
@@ -47,6 +47,7 @@ def new_job(
             "images"
         )
     settings = FitSettings.from_mapping(options)
+    _check_reads_text(settings)
     prepared = prepare(data, _data_options(settings))
     folder = (
         Path(out) if out is not None else free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
@@ -100,11 +101,21 @@ def _data_options(settings: FitSettings) -> DataOptions:
         task=Task(settings.task) if settings.task else None,
         drop=settings.drop,
         categorical=settings.categorical,
+        text=settings.text,
+        read_texts=settings.network in (None, *TEXT_NETWORKS),
         missing=settings.missing,
         validation_fraction=settings.validation_fraction,
         test_fraction=settings.test_fraction,
         seed=settings.seed,
     )
+
+
+def _check_reads_text(settings: FitSettings) -> None:
+    if settings.text and settings.network not in (None, *TEXT_NETWORKS):
+        raise SettingsError(
+            f"--network {settings.network} reads no text, but --text names a column: "
+            f"use {' or '.join(TEXT_NETWORKS)}, or leave --text out"
+        )
 
 
 def _with_network_note(data: Prepared) -> Prepared:

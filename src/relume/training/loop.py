@@ -310,8 +310,10 @@ def warm_cosine(step: int, steps: int, peak: float, warmup: float) -> float:
     return peak * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
 
 
-def blocks(x: Tensor) -> tuple[Tensor, ...]:
+def blocks(x: Tensor, model: nn.Module | None = None) -> tuple[Tensor, ...]:
     """Cut rows into blocks that go through a network at once without filling the memory.
+
+    A model whose rows grow inside says itself, as ``most_rows``, how many it takes at once.
 
     Example:
         >>> [len(block) for block in blocks(torch.zeros(600, 1, 28, 28))]
@@ -322,13 +324,15 @@ def blocks(x: Tensor) -> tuple[Tensor, ...]:
     rows = SCORING_ROWS
     if x.ndim > 2:
         rows = min(rows, max(1, SCORING_PIXELS // math.prod(x.shape[1:])))
+    if isinstance(most_rows := getattr(model, "most_rows", None), int):
+        rows = min(rows, most_rows)
     return torch.split(x, rows)
 
 
 def outputs(model: nn.Module, x: Tensor) -> Tensor:
     """Return a model's outputs, in eval mode without gradients, block by block."""
     with evaluating(model), torch.no_grad():
-        return torch.cat([model(block) for block in blocks(x)])
+        return torch.cat([model(block) for block in blocks(x, model)])
 
 
 def in_batches(order: Tensor, size: int) -> list[Tensor]:

@@ -13,6 +13,7 @@ import relume
 from relume.errors import ModelFormatError, RelumeError
 from relume.files import whole_folder
 from relume.nn.networks import build_network
+from relume.training.architecture import text_sizes
 from relume.training.data.preprocessing import AnyPreprocessing, preprocessing_from_json
 
 FORMAT = "relume-model"
@@ -117,12 +118,17 @@ def _rebuild(folder: Path, data: dict[str, Any]) -> SavedModel:
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelFormatError(f"{weights} does not fit the network: {reason}") from error
+    preprocessing = preprocessing_from_json(data["preprocessing"])
+    if data["network"]["arguments"].get("texts", []) != text_sizes(preprocessing):
+        raise ModelFormatError(
+            f"{folder / _JSON_NAME} is damaged: its network reads other texts than its columns have"
+        )
     return SavedModel(
         network=network.eval(),
         network_name=data["network"]["name"],
         network_arguments=data["network"]["arguments"],
         input_shape=tuple(int(size) for size in data["input_shape"]),
-        preprocessing=preprocessing_from_json(data["preprocessing"]),
+        preprocessing=preprocessing,
         metric=str(data["metric"]),
         result=dict(data["result"]),
         settings=dict(data["settings"]),

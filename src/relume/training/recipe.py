@@ -10,12 +10,13 @@ from relume.training.settings import FitSettings
 _STEPS = 12_000  # about how many updates a training gets
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 150
 _SMALL_STEP = 2**25  # multiplications below which a second thread waits more than it works
+_MOST_TEXT_EPOCHS = 15  # a rate that falls early keeps rare words from being learnt by heart
 _ARRAY_STEPS = 6_000  # the same for images and sequences: a step learns and costs more
-_LARGEST_ARRAY_BATCH = 128
-_LARGEST_BATCH = 1024
+_LARGEST_BATCHES = {Form.TABLE: 1024, Form.IMAGES: 128, Form.SEQUENCES: 128, Form.TEXTS: 128}
 _DEFAULT_HIDDEN = {
     "mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64), "rnn": (64,), "transformer": (64, 64),
 }  # fmt: skip
+_DEFAULT_TEXT_HIDDEN = (128,)
 _DEFAULT_INIT = {"rnn": "identity"}  # Le et al. 2015, arXiv:1504.00941
 _DEFAULT_CLIP = {"rnn": 1.0, "transformer": 1.0}
 
@@ -37,19 +38,17 @@ def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -
         ('cnn', 128, 16)
     """
     network = settings.network or USUAL[form]
-    is_table = form is Form.TABLE
-    largest = _LARGEST_BATCH if is_table else _LARGEST_ARRAY_BATCH
-    batch_size = settings.batch_size or _batch_size(train_rows, largest)
-    steps_per_epoch = math.ceil(train_rows / batch_size)
-    epochs = min(
-        _MOST_EPOCHS, max(_FEWEST_EPOCHS, (_STEPS if is_table else _ARRAY_STEPS) // steps_per_epoch)
-    )
+    batch_size = settings.batch_size or _batch_size(train_rows, _LARGEST_BATCHES[form])
+    steps = _ARRAY_STEPS if form in (Form.IMAGES, Form.SEQUENCES) else _STEPS
+    most_epochs = _MOST_TEXT_EPOCHS if form is Form.TEXTS else _MOST_EPOCHS
+    epochs = min(most_epochs, max(_FEWEST_EPOCHS, steps // math.ceil(train_rows / batch_size)))
+    hidden = _DEFAULT_TEXT_HIDDEN if form is Form.TEXTS else _DEFAULT_HIDDEN[network]
     return replace(
         settings,
         network=network,
         batch_size=batch_size,
         epochs=settings.epochs or epochs,
-        hidden=settings.hidden or _DEFAULT_HIDDEN[network],
+        hidden=settings.hidden or hidden,
         init=settings.init or _DEFAULT_INIT.get(network, "he"),
         clip=settings.clip if settings.clip is not None else _DEFAULT_CLIP.get(network),
     )
@@ -65,7 +64,7 @@ def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
     """
     if settings.threads is not None:
         return settings.threads
-    is_small = (
+    is_small = settings.network == "bag" or (
         settings.network in ("mlp", "rnn") and parameters * (settings.batch_size or 1) < _SMALL_STEP
     )
     return 1 if is_small else available

@@ -8,7 +8,7 @@ from typing import Any
 
 from relume.errors import SettingsError, UnknownNameError
 
-NETWORKS = ("mlp", "cnn", "resnet", "rnn", "transformer")
+NETWORKS = ("mlp", "cnn", "resnet", "rnn", "transformer", "bag")
 NORMS = ("none", "batch", "layer")
 
 
@@ -22,14 +22,17 @@ class FitSettings:
         test: File with an own test part.
         drop: Columns to leave out.
         categorical: Columns to read as categories.
+        text: Columns to read as text, word by word, however short.
         missing: Further texts that mean a missing value.
         validation_fraction: Share of the rows that chooses the best epoch.
         test_fraction: Share of the rows that is scored at the very end.
-        network: ``mlp``, or ``cnn`` or ``resnet`` where the rows are images, or ``rnn`` or
-            ``transformer`` where they are sequences; left out: ``cnn`` for images, ``rnn`` for
-            sequences, ``mlp`` for tables.
-        hidden: Widths of the hidden layers (channels for the convolutional networks; one width as
-            many times as there are layers for ``rnn`` and ``transformer``).
+        network: ``mlp``; ``cnn`` or ``resnet`` where the rows are images; ``rnn`` or
+            ``transformer`` where they are sequences; ``bag`` (the words in any order),
+            ``transformer`` or ``rnn`` where columns hold text. Left out: ``mlp`` for tables,
+            ``cnn`` for images, ``rnn`` for sequences, ``bag`` for tables with texts (``mlp``
+            leaves texts out).
+        hidden: Widths of the hidden layers (channels for the convolutional networks; for sequences
+            one width as many times as there are layers).
         activation: Name in the catalogue.
         norm: ``none``, ``batch`` or ``layer``; left out: none for mlp, batch for images.
         dropout: Share of hidden units dropped in training, in [0, 1).
@@ -58,6 +61,7 @@ class FitSettings:
     test: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     validation_fraction: float = 0.2
     test_fraction: float = 0.2

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.training.architecture import text_sizes
 from relume.training.baselines import baseline_predictions
 from relume.training.data.prepare import Prepared
 from relume.training.data.task import Task
@@ -65,7 +66,14 @@ def judge(output: NDArray[np.float32], data: Prepared, metric: str, *, seed: int
     else:
         predicted = in_own_unit(output[:, 0], data.preprocessing)
     balanced = metric == "balanced accuracy"
-    rivals = baseline_predictions(data.task, data.train, data.test, balanced=balanced, seed=seed)
+    rivals = baseline_predictions(
+        data.task,
+        data.train,
+        data.test,
+        balanced=balanced,
+        seed=seed,
+        texts=text_sizes(data.preprocessing),
+    )
     score, comparisons = score_against(METRICS[metric], data.test.y, predicted, rivals, seed=seed)
     return Verdict(metric, len(data.test.y), score, comparisons)
 

@@ -28,6 +28,18 @@ SMALL = {
         {"features": 3, "outputs": 2, "width": 8, "depth": 2, "feedforward": 9},
         (5, 4, 3),
     ),
+    "reader": (
+        {
+            "features": 2,
+            "texts": [[7, 4], [5, 3]],
+            "outputs": {"label": 3, "angle": 1},
+            "encoder": "transformer",
+            "hidden": [9],
+            "width": 8,
+            "feedforward": 9,
+        },
+        (5, 9),
+    ),
     "autoencoder": ({"inputs": 6, "hidden": [9], "code": 3}, (5, 6)),
     "gan": ({"latent": 4, "outputs": 6, "hidden": [9, 8]}, (5, 4)),
 }
@@ -38,7 +50,14 @@ def small(network, activation, seed=0):
     arguments, shape = SMALL[network]
     torch.manual_seed(seed)
     model = build_network(network, json.loads(json.dumps({**arguments, "activation": activation})))
-    return model, torch.randn(shape)
+    return model, inputs_of(network, shape)
+
+
+def inputs_of(network, shape):
+    x = torch.randn(shape)
+    if network == "reader":  # behind two features the numbers of words
+        x[:, 2:] = torch.randint(5, (5, 7))
+    return x
 
 
 def outputs_of(model, x):
@@ -130,7 +149,9 @@ def test_every_scheme_starts_every_network(network, init):
     arguments, shape = SMALL[network]
     torch.manual_seed(0)
     model = build_network(network, {**arguments, "init": init})
-    assert all(out.isfinite().all() for out in outputs_of(model, torch.randn(shape)).values())
+    assert all(
+        out.isfinite().all() for out in outputs_of(model, inputs_of(network, shape)).values()
+    )
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[2].startswith("bias"):
             assert not parameter.any(), name

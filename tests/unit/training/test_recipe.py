@@ -33,6 +33,17 @@ def test_images_get_convolutions_small_batches_and_fewer_steps(rows):
     assert completed(FitSettings(network="resnet"), rows, Form.IMAGES).network == "resnet"
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 5_000_000))
+def test_texts_get_a_bag_small_batches_and_few_epochs(rows):
+    done = completed(FitSettings(), rows, Form.TEXTS)
+    assert (done.network, done.hidden) == ("bag", (128,))
+    assert 16 <= done.batch_size <= 128
+    assert 10 <= done.epochs <= 15
+    assert completed(FitSettings(network="rnn"), rows, Form.TEXTS).hidden == (128,)
+    assert threads_for(done, 5_000_000, 8) == 1
+
+
 def test_small_steps_use_one_thread_and_a_choice_stays():
     small = completed(FitSettings(), 1000)
     assert threads_for(small, 50_000, 8) == 1
@@ -42,10 +53,12 @@ def test_small_steps_use_one_thread_and_a_choice_stays():
 
 
 def test_what_is_left_open_is_chosen_by_the_network():
-    table, images, sequences = (completed(FitSettings(), 1000, form) for form in Form)
-    assert [each.network for each in (table, images, sequences)] == ["mlp", "cnn", "rnn"]
-    assert [each.init for each in (table, images, sequences)] == ["he", "he", "identity"]
-    assert [each.clip for each in (table, images, sequences)] == [None, None, 1.0]
+    done = {form: completed(FitSettings(), 1000, form) for form in Form}
+    sequences = done[Form.SEQUENCES]
+    networks = [each.network for each in done.values()]
+    assert networks == ["mlp", "cnn", "rnn", "bag"]
+    assert [each.init for each in done.values()] == ["he", "he", "identity", "he"]
+    assert [each.clip for each in done.values()] == [None, None, 1.0, None]
     other = completed(FitSettings(network="transformer"), 1000, Form.SEQUENCES)
     assert (other.init, other.clip, other.hidden) == ("he", 1.0, (64, 64))
     given = completed(FitSettings(init="orthogonal", clip=0.0), 1000, Form.SEQUENCES)

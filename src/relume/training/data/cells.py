@@ -38,6 +38,7 @@ class Kind(StrEnum):
     DATE = "date"
     DATETIME = "datetime"
     TIME = "time"
+    TEXT = "text"
 
 
 ISO_FORMATS = {
@@ -72,8 +73,8 @@ def read_cells(table: Table, readings: Sequence[Reading], missing: Sequence[str]
         missing: Texts that mean a missing value, beside ``MISSING_TEXTS``.
 
     Returns:
-        Numbers as Float64, categories as String, dates and datetimes as Datetime, times as Time;
-        null where missing.
+        Numbers as Float64, categories and texts as String, dates and datetimes as Datetime, times
+        as Time; null where missing.
 
     Raises:
         DataError: A text where a number or a moment was expected, or an infinite number; with
@@ -82,11 +83,11 @@ def read_cells(table: Table, readings: Sequence[Reading], missing: Sequence[str]
     names = {kind: [one.name for one in readings if one.kind is kind] for kind in Kind}
     columns = [
         *read_numbers(table, names[Kind.NUMBER], missing),
-        *read_categories(table, names[Kind.CATEGORY], missing),
+        *read_categories(table, names[Kind.CATEGORY] + names[Kind.TEXT], missing),
         *(
             _read_moments(table, one, missing)
             for one in readings
-            if one.kind not in {Kind.NUMBER, Kind.CATEGORY}
+            if one.kind in {Kind.DATE, Kind.DATETIME, Kind.TIME}
         ),
     ]
     return pl.DataFrame(columns).select([one.name for one in readings])

@@ -1,4 +1,4 @@
-"""Which columns say nothing: keys, constants, free text. Only training rows are looked at."""
+"""Which columns are left out: keys, constants, names. Only training rows are looked at."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from relume.training.data.cells import Kind, Reading
 from relume.training.data.encoding import least_rows
+from relume.training.data.text import LONG_TEXT
 
 KEY_NAMES = frozenset(
     {
@@ -19,8 +20,6 @@ KEY_NAMES = frozenset(
     }
 )  # fmt: skip
 KEY_ENDING = re.compile(r"[a-z]I[dD]$|(?i:[_ .-]id$)")
-LONG_TEXT = 30
-"""Texts of more characters than this on average are prose, not categories."""
 
 
 class Reason(StrEnum):
@@ -29,7 +28,7 @@ class Reason(StrEnum):
     KEY = "id"
     CONSTANT = "constant"
     EMPTY = "empty"
-    TEXT = "text"
+    TEXT = "text"  # neither categories nor prose, or prose that is not wanted
     RARE = "rare"  # no category is frequent enough to have an input of its own
     UNREADABLE = "unreadable"
 

@@ -1,7 +1,7 @@
-"""Fitted columns: the numbers learnt from the training rows, and the features they give.
+"""Fitted columns: what is learnt from the training rows, and the features they give.
 
-Each fitted column is plain data. Numbers follow the usual chain (median for what is missing,
-then standardised), categories become one feature a level.
+Each fitted column is plain data. Numbers follow the usual chain (median for what is missing, then
+standardised), categories become one feature a level; for texts see ``text.py``.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from relume.training.data.cells import Kind, Reading
 from relume.training.data.moments import DATE_PARTS, TIME_PARTS, moment_parts
+from relume.training.data.text import TextColumn
 
 MOST_LEVELS = 64
 """Levels of a category beyond the most frequent 64 share one feature."""
@@ -220,6 +221,8 @@ def fit_column(cells: pl.Series, reading: Reading) -> FittedColumn:
         return NumberColumn.fit(cells)
     if reading.kind is Kind.CATEGORY:
         return CategoryColumn.fit(cells)
+    if reading.kind is Kind.TEXT:
+        return TextColumn.fit(cells)
     return MomentColumn.fit(cells, reading)
 
 

@@ -34,7 +34,10 @@ def _dropped_note(reason: Reason, names: Sequence[str]) -> str:
         case Reason.CONSTANT:
             return f"dropped constant {columns}"
         case Reason.TEXT:
-            return f"dropped {columns}: free text is not read yet"
+            return (
+                f"dropped {columns}: text, which --network bag, transformer or rnn reads if it is "
+                "long or named in --text"
+            )
         case Reason.EMPTY:
             return f"dropped {columns}: no value in the training part"
         case Reason.RARE:
@@ -54,8 +57,12 @@ def kinds_note(columns: Sequence[FittedColumn]) -> str:
         for kind in Kind
         if kind in names
     ]
-    features = sum(len(column.features) for column in columns)
-    return f"columns used: {'; '.join(kinds)}; {counted(features, 'feature')} in all"
+    is_text = [column.reading.kind is Kind.TEXT for column in columns]
+    widths = [len(column.features) for column in columns]
+    words = sum(width for width, text in zip(widths, is_text, strict=True) if text)
+    beside = f" and {counted(words, 'word')}" if words else ""
+    total = f"{counted(sum(widths) - words, 'feature')}{beside} in all"
+    return f"columns used: {'; '.join(kinds)}; {total}"
 
 
 def rare_levels_note(columns: Iterable[FittedColumn]) -> str:

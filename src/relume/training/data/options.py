@@ -20,6 +20,8 @@ class DataOptions:
         task: What to predict; None to find out.
         drop: Columns to leave out.
         categorical: Columns to read as categories, whatever they hold.
+        text: Columns to read as text, word by word, however short.
+        read_texts: Whether columns of prose are read; otherwise they are left out.
         missing: Texts that mean a missing value, beside the usual ones.
         validation_fraction: Share of all rows that is set aside to steer training, in (0, 1).
         test_fraction: Share of all rows that is set aside to test on, in (0, 1).
@@ -31,6 +33,8 @@ class DataOptions:
     task: Task | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    read_texts: bool = True
     missing: tuple[str, ...] = ()
     validation_fraction: float = 0.2
     test_fraction: float = 0.2
@@ -74,17 +78,21 @@ def check_columns(table: Table, target: str, options: DataOptions) -> None:
         DataError: One does.
     """
     require_columns(table.name, options.drop, table.frame.columns, "--drop")
-    require_columns(table.name, options.categorical, table.frame.columns, "--categorical")
     if target in options.drop:
         raise DataError(f"--drop {shown(target)}: this is the target; name another with --target")
     if target in options.categorical:
         raise DataError(
             f"--categorical {shown(target)}: this is the target; --task classification is meant"
         )
-    for name in options.categorical:
-        if name in options.drop or is_unreadable(table.frame.schema[name]):
-            why = "is dropped" if name in options.drop else "holds no single values"
-            raise DataError(f"--categorical {shown(name)}: this column {why}; leave the option out")
+    for flag, names in (("--categorical", options.categorical), ("--text", options.text)):
+        require_columns(table.name, names, table.frame.columns, flag)
+        for name in names:
+            why = _why_not(table, target, options, name)
+            if why:
+                raise DataError(f"{flag} {shown(name)}: this column {why}; leave the option out")
+    both = set(options.categorical) & set(options.text)
+    if both:
+        raise DataError(f"column {shown(min(both))} is in --categorical and in --text; choose one")
 
 
 def refuse_column_options(options: DataOptions, instead: str) -> None:
@@ -97,6 +105,15 @@ def refuse_column_options(options: DataOptions, instead: str) -> None:
     Raises:
         DataError: One of them is given.
     """
-    for name in ("target", "drop", "categorical", "missing"):
+    for name in ("target", "drop", "categorical", "text", "missing"):
         if getattr(options, name):
             raise DataError(f"--{name} is for the columns of tables; {instead}: leave it out")
+
+
+def _why_not(table: Table, target: str, options: DataOptions, name: str) -> str:
+    """Say why a column cannot be read in a way that was asked for; empty if it can."""
+    if name == target:
+        return "is the target"
+    if name in options.drop:
+        return "is dropped"
+    return "holds no single values" if is_unreadable(table.frame.schema[name]) else ""

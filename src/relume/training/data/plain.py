@@ -94,6 +94,19 @@ def positive(value: Any, where: str) -> float:
     return number(value, where)
 
 
+def whole(least: int, most: int) -> Check:
+    """Return a check for a whole number from ``least`` to ``most``."""
+
+    def check(value: Any, where: str) -> int:
+        if type(value) is int and least <= value <= most:
+            return value
+        raise ModelFormatError(
+            f"{where} must be a whole number from {least} to {most}, not {shown(value)}"
+        )
+
+    return check
+
+
 def sequence(of: Check, *, least: int = 0, distinct: bool = False) -> Check:
     """Return a check for a list of at least ``least`` items, all different if ``distinct``."""
 

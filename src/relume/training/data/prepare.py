@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from relume.errors import DataError
 from relume.training.data.builtin import builtin_names, find_builtin
-from relume.training.data.cells import Reading, is_unreadable, read_cells
+from relume.training.data.cells import Kind, Reading, is_unreadable, read_cells
 from relume.training.data.columns import find_readings
 from relume.training.data.dropping import Dropped, Reason, find_dropped
-from relume.training.data.encoding import fit_column, fit_pixels
+from relume.training.data.encoding import FittedColumn, fit_column, fit_pixels
 from relume.training.data.notes import date_notes, dropped_notes, kinds_note, rare_levels_note
 from relume.training.data.npz_form import find_form
 from relume.training.data.options import DataOptions, check_columns, check_fractions, shares
@@ -38,6 +38,7 @@ from relume.training.data.target import (
     target_cells,
 )
 from relume.training.data.task import Task
+from relume.training.data.text import TextColumn, find_prose, text_notes
 from relume.training.data.wording import counted, require_columns, shown
 
 __all__ = [
@@ -79,8 +80,9 @@ class _Labelled:
 def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
     """Read a table, images or sequences, split the rows and encode them.
 
-    Columns that are keys, constant or prose are left out; numbers are standardised, categories
-    become one feature a level, dates numbers. Classes are split alike into all parts.
+    Columns that are keys or constant are left out; numbers are standardised, categories become
+    one feature a level, dates numbers, prose its words, behind all other features. Classes are
+    split alike into all parts.
 
     Images are scaled by one mean and deviation a channel, sequences by one a feature.
 
@@ -103,12 +105,13 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
     labelled = _read_target(source, options, notes)
     splits = split_rows(_groups(labelled), shares(options), options.seed)
     readings = find_readings(
-        source.table, source.features, options.missing, set(options.categorical)
+        source.table, source.features, options.missing, {*options.categorical, *options.text}
     )
     cells = read_cells(source.table, readings, options.missing)
     notes += date_notes(cells, readings)
     preprocessing = _fit(source, readings, cells, labelled, splits[0], options)
     notes += _fit_notes(preprocessing)
+    notes += text_notes(preprocessing.texts, cells[labelled.rows[splits[0]]])
     cells = cells.select([column.reading.name for column in preprocessing.columns])
     train, *others = (_part(preprocessing, cells, labelled, split) for split in splits)
     hashes = row_hashes(cells[labelled.rows], labelled.y)
@@ -168,7 +171,7 @@ def _open(data: str | Path | pl.DataFrame, options: DataOptions, notes: list[str
     check_columns(table, target, options)
     features, dropped = _features(table, target, options)
     is_usual = builtin is not None and builtin.target == target
-    is_whole = is_usual and not options.drop and not options.categorical
+    is_whole = is_usual and not (options.drop or options.categorical or options.text)
     shape = builtin.shape if builtin is not None and is_whole else None
     return _Source(table, test, target, features, dropped, is_usual, shape)
 
@@ -233,11 +236,7 @@ def _fit(
     if source.shape is not None:
         columns = fit_pixels(training)
     else:
-        dropped = find_dropped(training, readings, rows, set(options.categorical))
-        useless = {one.name for one in dropped}
-        columns = [
-            fit_column(training[one.name], one) for one in readings if one.name not in useless
-        ]
+        columns, dropped = _fit_columns(training, readings, rows, options)
     dropped = [*source.dropped, *dropped]
     if not columns:
         raise DataError(
@@ -246,6 +245,26 @@ def _fit(
         )
     target = fit_target(source.target, labelled.classes, labelled.y[split])
     return Preprocessing(tuple(columns), target, tuple(dropped), options.missing)
+
+
+def _fit_columns(
+    training: pl.DataFrame,
+    readings: list[Reading],
+    rows: NDArray[np.int64],
+    options: DataOptions,
+) -> tuple[list[FittedColumn], list[Dropped]]:
+    """Learn the columns that can help, those of text behind all others."""
+    prose = set(options.text)
+    if options.read_texts:
+        prose |= find_prose(training, readings, set(options.categorical))
+    readings = [Reading(one.name, Kind.TEXT) if one.name in prose else one for one in readings]
+    readings.sort(key=lambda one: one.kind is Kind.TEXT)
+    dropped = find_dropped(training, readings, rows, set(options.categorical))
+    useless = {one.name for one in dropped}
+    columns = [fit_column(training[one.name], one) for one in readings if one.name not in useless]
+    wordless = {one.name for one in columns if isinstance(one, TextColumn) and not one.words}
+    dropped += [Dropped(name, Reason.RARE) for name in sorted(wordless)]
+    return [one for one in columns if one.reading.name not in wordless], dropped
 
 
 def _fit_notes(preprocessing: Preprocessing) -> list[str]:

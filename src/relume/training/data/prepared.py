@@ -21,6 +21,7 @@ class Form(StrEnum):
     TABLE = "a table"
     IMAGES = "images"
     SEQUENCES = "sequences"
+    TEXTS = "a table with texts"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,8 +29,9 @@ class Part:
     """One of training, validation and test part.
 
     Args:
-        x: (rows, features), float32; the pixels of an image channel by channel, row by row;
-            the features of a sequence step by step.
+        x: (rows, features), float32; the pixels of an image channel by channel, row by row; the
+            features of a sequence step by step; the words of texts, as whole numbers, behind all
+            other features.
         y: (rows,), class indices as int64, or values in the target's own unit as float32.
         rows: (rows,), where each row stands in its source, counted from 0 and ascending.
     """
@@ -70,5 +72,6 @@ class Prepared:
         """What the rows came as; the built-in digits come as a table of pixels."""
         if isinstance(self.preprocessing, SequencePreprocessing):
             return Form.SEQUENCES
-        is_images = isinstance(self.preprocessing, ImagePreprocessing)
-        return Form.IMAGES if is_images else Form.TABLE
+        if isinstance(self.preprocessing, ImagePreprocessing):
+            return Form.IMAGES
+        return Form.TEXTS if self.preprocessing.texts else Form.TABLE

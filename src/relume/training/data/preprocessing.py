@@ -25,6 +25,7 @@ from relume.training.data.stored import (
 from relume.training.data.table import Table
 from relume.training.data.target import Target
 from relume.training.data.task import Task
+from relume.training.data.text import TextColumn
 from relume.training.data.wording import require_columns
 
 VERSION = 1
@@ -50,6 +51,11 @@ class Preprocessing:
     def features(self) -> tuple[str, ...]:
         """The name of every encoded feature, in order."""
         return tuple(name for column in self.columns for name in column.features)
+
+    @property
+    def texts(self) -> tuple[TextColumn, ...]:
+        """The columns of text; their features stand behind all others."""
+        return tuple(column for column in self.columns if isinstance(column, TextColumn))
 
     @property
     def task(self) -> Task:
@@ -153,6 +159,10 @@ class Preprocessing:
         names = [fitted.target_name, *(column.reading.name for column in fitted.columns)]
         if len(set(names)) < len(names):
             raise ModelFormatError("preprocessing: two columns (or column and target) share a name")
+        if fitted.texts != fitted.columns[len(fitted.columns) - len(fitted.texts) :]:
+            raise ModelFormatError(
+                "preprocessing: the columns of text must stand behind all others"
+            )
         return fitted
 
 

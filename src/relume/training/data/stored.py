@@ -16,6 +16,7 @@ from relume.training.data.encoding import (
 )
 from relume.training.data.moments import DATE_FORMATS, DATETIME_FORMATS, TIME_FORMATS
 from relume.training.data.target import Target
+from relume.training.data.text import MOST_STEPS, MOST_WORDS, TextColumn
 
 FORMATS: dict[Kind, tuple[str, ...]] = {
     Kind.DATE: DATE_FORMATS,
@@ -24,10 +25,17 @@ FORMATS: dict[Kind, tuple[str, ...]] = {
 }
 
 
+_TYPES: dict[type, str] = {
+    NumberColumn: "number",
+    CategoryColumn: "category",
+    MomentColumn: "moment",
+    TextColumn: "text",
+}
+
+
 def column_to_json(column: FittedColumn) -> dict[str, Any]:
     """Return a fitted column as JSON data with its type beside its fields."""
-    kind = {NumberColumn: "number", CategoryColumn: "category", MomentColumn: "moment"}
-    return {"type": kind[type(column)], **plain.as_plain(column)}
+    return {"type": _TYPES[type(column)], **plain.as_plain(column)}
 
 
 def column_from_json(data: Any, where: str) -> FittedColumn:
@@ -44,6 +52,8 @@ def column_from_json(data: Any, where: str) -> FittedColumn:
             return _category_column(data, where)
         case "moment":
             return _moment_column(data, where)
+        case "text":
+            return _text_column(data, where)
     raise ModelFormatError(f"{where} is no column of a known type")
 
 
@@ -97,6 +107,17 @@ def _moment_column(data: Any, where: str) -> MomentColumn:
     if len(given["scalings"]) != len(part_names(kind)):
         raise ModelFormatError(f"{where}: a {kind} has {len(part_names(kind))} scalings")
     return MomentColumn(**given)
+
+
+def _text_column(data: Any, where: str) -> TextColumn:
+    checks: dict[str, plain.Check] = {
+        "words": plain.sequence(plain.text, least=1, distinct=True),
+        "steps": plain.whole(1, MOST_STEPS),
+    }
+    given = _column_fields(data, where, checks)
+    if len(given["words"]) > MOST_WORDS:
+        raise ModelFormatError(f"{where}: 'words' must have at most {MOST_WORDS} items")
+    return TextColumn(**given)
 
 
 def _column_fields(data: Any, where: str, checks: dict[str, plain.Check]) -> dict[str, Any]:
