@@ -42,6 +42,8 @@ def twins(draw, task):
         columns = {"base": rng.normal(size=rows), "y": rng.normal(size=rows)}
         if task == "classification":
             columns["y"] = labels
+        if task == "both":
+            columns["label"] = labels
         for at, kind in enumerate(kinds):
             dtype, present = CELLS[kind]
             pool = draw(st.lists(present, min_size=2, max_size=5)) + [None] * draw(
@@ -76,12 +78,14 @@ def learns_from_training_rows_only(frame, other, options):
     )
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("task", ["classification", "regression", "both"])
 def test_random_tables(task):
+    target = "label,y" if task == "both" else "y"
+
     @settings(SETTINGS, max_examples=100)
     @given(pair=twins(task), seed=st.integers(0, 1000))
     def check(pair, seed):
-        assert learns_from_training_rows_only(*pair, DataOptions(target="y", seed=seed))
+        assert learns_from_training_rows_only(*pair, DataOptions(target=target, seed=seed))
 
     check()
 

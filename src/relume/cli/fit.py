@@ -31,12 +31,14 @@ def fit(
     ] = None,
     *,
     target: Annotated[
-        str | None, typer.Option(help="Column to predict.", rich_help_panel=_DATA)
+        str | None,
+        typer.Option(help="Column to predict; several: label,angle.", rich_help_panel=_DATA),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            help="classification or regression; found out if not given.", rich_help_panel=_DATA
+            help="classification or regression, one for each target. [found out]",
+            rich_help_panel=_DATA,
         ),
     ] = None,
     test: Annotated[

@@ -13,6 +13,7 @@ from rich.text import Text
 from torch import nn
 
 from relume.report.terminal import layer_table
+from relume.report.wording import printable
 from relume.runs.query import Run
 from relume.runs.records import Epoch
 from relume.runs.summary import summarise_layers
@@ -72,14 +73,9 @@ class Display(Audience):
                 ("test", data.test),
             )
         )
-        classes = data.preprocessing.classes
-        what = f"{len(classes)} classes" if classes else "a value"
         parameters = sum(parameter.numel() for parameter in network.parameters())
         widths = ", ".join(map(str, settings.hidden or ()))
-        self._say(
-            f"{data.name}: {what} of {data.preprocessing.target_name!r} from "
-            f"{_described(data)}; rows: {rows}"
-        )
+        self._say(f"{data.name}: {_predicted(data)} from {_described(data)}; rows: {rows}")
         self._say(
             f"{settings.network} {widths} with {settings.activation}: {parameters:,} parameters, "
             f"batches of {settings.batch_size}, at most {settings.epochs} epochs, "
@@ -124,7 +120,8 @@ class Display(Audience):
             )
         for note in result.notes[len(run.info.data.get("notes", [])) :]:
             out.print(Text(f"note: {note}"))
-        out.print(_score_table(result.verdict))
+        for verdict in result.verdicts:
+            out.print(_score_table(verdict))
         out.print(layer_table(summarise_layers(run)))
         stopped, best = run.info.result.get("stopped"), run.info.result.get("best_epoch")
         out.print(f"stopped {stopped}; weights of epoch {best}", soft_wrap=True)
@@ -139,6 +136,14 @@ class Display(Audience):
         self._err.print(Text(line), soft_wrap=True)
 
 
+def _predicted(data: Prepared) -> str:
+    """Say what is learned: the classes or the values of each target."""
+    return " and ".join(
+        f"{f'{len(target.classes)} classes' if target.classes else 'a value'} of {target.name!r}"
+        for target in data.preprocessing.targets
+    )
+
+
 def _described(data: Prepared) -> str:
     """Say what is learned from: features, or images of a shape."""
     if data.form is Form.IMAGES and data.image_shape is not None:
@@ -147,9 +152,9 @@ def _described(data: Prepared) -> str:
 
 
 def _score_table(verdict: Verdict) -> Table:
-    table = Table(
-        title=f"{verdict.metric} on {verdict.rows:,} test rows", title_justify="left", box=SIMPLE
-    )
+    what = f"{verdict.target}: {verdict.metric}" if verdict.target else verdict.metric
+    title = Text(f"{printable(what)} on {verdict.rows:,} test rows")
+    table = Table(title=title, title_justify="left", box=SIMPLE)
     table.add_column("model")
     table.add_column(verdict.metric, justify="right")
     table.add_column("95 % interval", justify="right")

@@ -5,6 +5,7 @@ from typing import Any
 from relume.errors import SettingsError
 from relume.training.data.prepared import Form, Prepared
 from relume.training.settings import FitSettings
+from relume.training.several import head_width
 
 USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn"}
 """The network for data of each form."""
@@ -12,9 +13,9 @@ USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn"}
 
 def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     """Return what the builder of the chosen network is called with, as JSON data."""
-    classes = data.preprocessing.classes
+    widths_of = {target.name: head_width(target) for target in data.preprocessing.targets}
     arguments: dict[str, Any] = {
-        "outputs": len(classes) if classes else 1,
+        "outputs": widths_of if len(widths_of) > 1 else next(iter(widths_of.values())),
         "activation": settings.activation,
         "init": settings.init,
     }

@@ -98,7 +98,7 @@ def _data_options(settings: FitSettings) -> DataOptions:
     return DataOptions(
         target=settings.target,
         test=Path(settings.test) if settings.test else None,
-        task=Task(settings.task) if settings.task else None,
+        task=tuple(map(Task, settings.tasks)) or None,
         drop=settings.drop,
         categorical=settings.categorical,
         missing=settings.missing,

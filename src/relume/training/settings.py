@@ -17,8 +17,8 @@ class FitSettings:
     """Every choice of ``relume fit``; ``None`` means: chosen from the data, and said.
 
     Args:
-        target: Column to predict.
-        task: ``classification`` or ``regression``.
+        target: Column to predict, or several with commas between them: one head each.
+        task: ``classification`` or ``regression``; of several targets one each, with commas.
         test: File with an own test part.
         drop: Columns to leave out.
         categorical: Columns to read as categories.
@@ -83,8 +83,14 @@ class FitSettings:
                 raise SettingsError(f"{name} must {demand}; got {value}")
         for name, known in _CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in known:
-                raise UnknownNameError(name, str(value), known)
+            for part in [] if value is None else _parts(value) if name == "task" else [value]:
+                if part not in known:
+                    raise UnknownNameError(name, str(part), known)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that were given, in the order of the targets."""
+        return () if self.task is None else _parts(self.task)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; ``from_mapping`` reads it back."""
@@ -151,6 +157,10 @@ _CHOICES = {
     "task": ("classification", "regression"),
     "class_weights": ("auto", "balanced", "none"),
 }
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 def _wording(annotation: Any) -> str:

@@ -87,3 +87,11 @@ def test_every_setting_is_an_option_and_its_help_tells_the_default():
         else:
             assert field.default is None or field.default == (), field.name
     assert CliRunner().invoke(build_app(), ["fit", "--help"]).exit_code == 0
+
+
+def test_a_task_for_each_of_several_targets():
+    assert FitSettings().tasks == ()
+    several = FitSettings(task="classification, regression")
+    assert several.tasks == ("classification", "regression")
+    with pytest.raises(UnknownNameError, match="unknown task 'regresion'; did you mean regression"):
+        FitSettings(task="classification,regresion")

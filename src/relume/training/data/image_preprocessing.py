@@ -71,6 +71,11 @@ class ImagePreprocessing:
         )
 
     @property
+    def targets(self) -> tuple[Target, ...]:
+        """What is predicted."""
+        return (self.target,)
+
+    @property
     def task(self) -> Task:
         """What is predicted: always classes."""
         return self.target.task

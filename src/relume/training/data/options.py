@@ -15,9 +15,9 @@ class DataOptions:
     """What a person may say about a table.
 
     Args:
-        target: Column to predict; None for the usual one.
+        target: Column to predict, or several with commas between; None for the usual one.
         test: A file with rows to test on; None to set some of the rows aside.
-        task: What to predict; None to find out.
+        task: What to predict, of several targets one each; None to find out.
         drop: Columns to leave out.
         categorical: Columns to read as categories, whatever they hold.
         missing: Texts that mean a missing value, beside the usual ones.
@@ -28,7 +28,7 @@ class DataOptions:
 
     target: str | None = None
     test: Path | None = None
-    task: Task | None = None
+    task: Task | tuple[Task, ...] | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ def check_fractions(options: DataOptions) -> None:
         )
 
 
-def check_columns(table: Table, target: str, options: DataOptions) -> None:
+def check_columns(table: Table, targets: tuple[str, ...], options: DataOptions) -> None:
     """Refuse options that name columns which are not there, or not meant.
 
     Raises:
@@ -75,12 +75,14 @@ def check_columns(table: Table, target: str, options: DataOptions) -> None:
     """
     require_columns(table.name, options.drop, table.frame.columns, "--drop")
     require_columns(table.name, options.categorical, table.frame.columns, "--categorical")
-    if target in options.drop:
-        raise DataError(f"--drop {shown(target)}: this is the target; name another with --target")
-    if target in options.categorical:
-        raise DataError(
-            f"--categorical {shown(target)}: this is the target; --task classification is meant"
-        )
+    which = "the target" if len(targets) == 1 else "a target"
+    for target in targets:
+        if target in options.drop:
+            raise DataError(f"--drop {shown(target)}: this is {which}; name another with --target")
+        if target in options.categorical:
+            raise DataError(
+                f"--categorical {shown(target)}: this is {which}; --task classification is meant"
+            )
     for name in options.categorical:
         if name in options.drop or is_unreadable(table.frame.schema[name]):
             why = "is dropped" if name in options.drop else "holds no single values"

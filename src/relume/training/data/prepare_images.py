@@ -131,7 +131,7 @@ def _check_options(options: DataOptions) -> None:
                 f"--{name} is for the columns of tables; the classes of images are their "
                 "subfolders or labels: leave it out"
             )
-    if options.task is Task.REGRESSION:
+    if options.task not in {None, Task.CLASSIFICATION, (Task.CLASSIFICATION,)}:
         raise DataError("--task regression: images are predicted as classes; leave it out")
 
 

@@ -27,7 +27,8 @@ class Part:
 
     Args:
         x: (rows, features), float32; the pixels of an image channel by channel, row by row.
-        y: (rows,), class indices as int64, or values in the target's own unit as float32.
+        y: (rows,), class indices as int64, or values in the target's own unit as float32; of
+            several targets (rows, targets), the same as float64.
         rows: (rows,), where each row stands in its source, counted from 0 and ascending.
     """
 
@@ -42,7 +43,7 @@ class Prepared:
 
     Args:
         name: What a person knows the data by.
-        task: What is predicted.
+        task: What is predicted; of several targets the first.
         preprocessing: What was learnt from the training part.
         train: The rows to learn from.
         validation: The rows to steer training by.
