@@ -78,14 +78,15 @@ def learns_from_training_rows_only(frame, other, options):
     )
 
 
-@pytest.mark.parametrize("task", ["classification", "regression", "both"])
+@pytest.mark.parametrize("task", ["classification", "regression", "both", "none"])
 def test_random_tables(task):
-    target = "label,y" if task == "both" else "y"
+    chosen = {"both": {"target": "label,y"}, "none": {"unsupervised": True}}
+    options = DataOptions(**chosen.get(task, {"target": "y"}))
 
     @settings(SETTINGS, max_examples=100)
     @given(pair=twins(task), seed=st.integers(0, 1000))
     def check(pair, seed):
-        assert learns_from_training_rows_only(*pair, DataOptions(target=target, seed=seed))
+        assert learns_from_training_rows_only(*pair, replace(options, seed=seed))
 
     check()
 

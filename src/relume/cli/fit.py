@@ -67,13 +67,18 @@ def fit(
     network: Annotated[
         str | None,
         typer.Option(
-            help="mlp; cnn or resnet where rows are images. [by shape: cnn for images]",
+            help="mlp; cnn or resnet where rows are images; autoencoder: no target. "
+            "[by shape: cnn for images]",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
     hidden: Annotated[
         str | None,
         typer.Option(help="Widths of hidden layers. [256,128]", rich_help_panel=_NETWORK),
+    ] = None,
+    code: Annotated[
+        int | None,
+        typer.Option(help="Width of an autoencoder's code. [by size]", rich_help_panel=_NETWORK),
     ] = None,
     activation: Annotated[
         str | None,
@@ -85,7 +90,9 @@ def fit(
     ] = None,
     dropout: Annotated[
         float | None,
-        typer.Option(help="Share of hidden units dropped. [.3]", rich_help_panel=_NETWORK),
+        typer.Option(
+            help="Share of hidden units dropped. [.3; autoencoder 0]", rich_help_panel=_NETWORK
+        ),
     ] = None,
     init: Annotated[
         str | None, typer.Option(help="Initialisation. [he]", rich_help_panel=_NETWORK)

@@ -75,7 +75,7 @@ class Display(Audience):
         )
         parameters = sum(parameter.numel() for parameter in network.parameters())
         widths = ", ".join(map(str, settings.hidden or ()))
-        self._say(f"{data.name}: {_predicted(data)} from {_described(data)}; rows: {rows}")
+        self._say(f"{data.name}: {_learned(data, settings)}; rows: {rows}")
         self._say(
             f"{settings.network} {widths} with {settings.activation}: {parameters:,} parameters, "
             f"batches of {settings.batch_size}, at most {settings.epochs} epochs, "
@@ -136,12 +136,15 @@ class Display(Audience):
         self._err.print(Text(line), soft_wrap=True)
 
 
-def _predicted(data: Prepared) -> str:
-    """Say what is learned: the classes or the values of each target."""
-    return " and ".join(
+def _learned(data: Prepared, settings: FitSettings) -> str:
+    """Say what is learned: the classes or the values of each target, or the features themselves."""
+    if settings.is_autoencoder:
+        return f"{_described(data)}, to be rebuilt from a code of {settings.code}"
+    what = " and ".join(
         f"{f'{len(target.classes)} classes' if target.classes else 'a value'} of {target.name!r}"
         for target in data.preprocessing.targets
     )
+    return f"{what} from {_described(data)}"
 
 
 def _described(data: Prepared) -> str:
@@ -157,8 +160,8 @@ def _score_table(verdict: Verdict) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE)
     table.add_column("model")
     table.add_column(verdict.metric, justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("relume minus it", justify="right")
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("relume minus it", justify="right", no_wrap=True)
     table.add_row("relume", f"{verdict.score.value:.3f}", _range(verdict.score), "")
     for each in verdict.comparisons:
         gap = f"{each.difference.value:+.3f} ({_range(each.difference, '+.3f')})"

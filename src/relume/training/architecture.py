@@ -13,6 +13,8 @@ USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn"}
 
 def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     """Return what the builder of the chosen network is called with, as JSON data."""
+    if settings.is_autoencoder:
+        return _autoencoder_arguments(data, settings)
     widths_of = {target.name: head_width(target) for target in data.preprocessing.targets}
     arguments: dict[str, Any] = {
         "outputs": widths_of if len(widths_of) > 1 else next(iter(widths_of.values())),
@@ -32,13 +34,25 @@ def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     return arguments
 
 
+def _autoencoder_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
+    return {
+        "inputs": len(data.preprocessing.features),
+        "hidden": list(settings.hidden or ()),
+        "code": settings.code,
+        "activation": settings.activation,
+        "norm": None if settings.norm == "none" else settings.norm,
+        "dropout": settings.dropout,
+        "init": settings.init,
+    }
+
+
 def input_shape(data: Prepared, network: str) -> tuple[int, ...]:
     """Return the shape of one row as the network takes it.
 
     Raises:
         SettingsError: The network wants rows of another shape.
     """
-    if network == "mlp":
+    if network in {"mlp", "autoencoder"}:
         return (len(data.preprocessing.features),)
     if data.image_shape is None:
         raise SettingsError(f"--network {network} wants images; {data.name} is a table: use mlp")

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import relume
@@ -45,6 +47,7 @@ from relume.training.loop import (
 )
 from relume.training.model_folder import SavedModel, in_fast_format, save_model
 from relume.training.recipe import threads_for
+from relume.training.reconstruction import Reconstruction, judge_reconstruction
 from relume.training.settings import FitSettings
 from relume.training.several import (
     Several,
@@ -174,7 +177,9 @@ class _Fit:
         torch.set_num_threads(threads_for(job.settings, parameters, torch.get_num_threads()))
         self.train = self._part(job.data.train)
         self.validation = self._part(job.data.validation)
-        self.objectives = target_objectives(job.data, job.settings, job.device)
+        self.objectives = target_objectives(job.data, job.settings, job.device) or (
+            Reconstruction(),
+        )
         self.notes: list[str] = []
         self._checkpointed_at = -math.inf
 
@@ -279,7 +284,7 @@ class _Fit:
         settings = self.job.settings
         output = outputs(self.network, test.x).cpu().numpy()
         metrics = [objective.metric for objective in self.objectives]
-        verdicts = judge(output, self.job.data, metrics, seed=settings.seed)
+        verdicts = self._judge(output, metrics)
         result = result_json(verdicts) | {
             "best_epoch": loop.progress.best_epoch,
             "stopped": loop.progress.stopped,
@@ -306,10 +311,18 @@ class _Fit:
             notes=(*self.job.data.notes, *self.notes),
         )
 
+    def _judge(self, output: NDArray[np.float32], metrics: list[str]) -> tuple[Verdict, ...]:
+        data, settings = self.job.data, self.job.settings
+        if settings.code is not None:
+            return (judge_reconstruction(output, data, settings.code, seed=settings.seed),)
+        return judge(output, data, metrics, seed=settings.seed)
+
     def _part(self, part: Part) -> TensorPart:
-        y = target_values(part.y, self.job.data.preprocessing.targets)
-        x = torch.from_numpy(part.x).reshape(-1, *self.input_shape)
-        return TensorPart(x.to(self.job.device), torch.from_numpy(y).to(self.job.device))
+        targets = self.job.data.preprocessing.targets
+        x = torch.from_numpy(part.x).reshape(-1, *self.input_shape).to(self.job.device)
+        if not targets:
+            return TensorPart(x, x)
+        return TensorPart(x, torch.from_numpy(target_values(part.y, targets)).to(self.job.device))
 
     def _info(self) -> RunInfo:
         data, settings = self.job.data, self.job.settings

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from relume.errors import DataError, OutputError
 from relume.files import whole_file
@@ -21,6 +22,7 @@ from relume.training.data.target import Target, as_float32, target_cells
 from relume.training.data.wording import counted, shown
 from relume.training.loop import outputs
 from relume.training.model_folder import SavedModel, load_model
+from relume.training.reconstruction import rebuild, row_errors
 from relume.training.scores import METRICS, Score, score_against
 from relume.training.several import head_columns, predicted_values
 
@@ -53,8 +55,9 @@ class Predictions:
         frame: One row for each row of the data, in its order: ``prediction`` and, for classes,
             ``probability`` of the predicted class and one column for each class; of several
             targets ``prediction LABEL``, ``probability LABEL``, ``probability LABEL=CLASS``;
-            before them, for a folder of images, ``file``.
-        scores: One for each target.
+            before them, for a folder of images, ``file``. Of an autoencoder ``error``, the mean
+            squared error of the standardised features, and the codes ``code 1``, ``code 2`` ...
+        scores: One for each target, or that of an autoencoder.
         notes: What a person should know.
     """
 
@@ -122,6 +125,8 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
     else:
         rows = _table_rows(preprocessing, data)
     x = torch.from_numpy(rows.x).reshape(-1, *saved.input_shape)
+    if not preprocessing.targets:
+        return _rebuilt(saved, rows, x)
     output = outputs(saved.network, x).numpy()
     columns: dict[str, Any] = {} if rows.files is None else {"file": rows.files}
     scores, notes = [], list(rows.notes)
@@ -135,6 +140,16 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
         scores.append(score)
         notes += said
     return Predictions(pl.DataFrame(columns), tuple(scores), tuple(notes))
+
+
+def _rebuilt(saved: SavedModel, rows: _Rows, x: Tensor) -> Predictions:
+    codes, rebuilt = (tensor.numpy() for tensor in rebuild(saved.network, x))
+    columns: dict[str, Any] = {} if rows.files is None else {"file": rows.files}
+    columns["error"] = row_errors(rows.x, rebuilt)
+    columns |= {f"code {at + 1}": codes[:, at] for at in range(codes.shape[1])}
+    score, _ = score_against(METRICS[saved.metric], rows.x, rebuilt)
+    found = TargetScore("", saved.metric, score, len(rows.x))
+    return Predictions(pl.DataFrame(columns), (found,), rows.notes)
 
 
 def _heads(output: NDArray[np.float32], targets: tuple[Target, ...]) -> list[NDArray[np.float32]]:
@@ -176,7 +191,7 @@ def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFra
     preprocessing.check(images)
     every = np.arange(len(images))
     x = preprocessing.encode(images.pixels, every)
-    if images.labels is None:
+    if images.labels is None or preprocessing.target is None:
         return _Rows(x, (None,), images.files, notes)
     truth = level_codes(images.labels, preprocessing.classes or ())
     return _Rows(x, (_Truth(truth, np.ones(len(x), bool)),), images.files, notes)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from relume.training.architecture import USUAL
 from relume.training.data.prepared import Form
@@ -13,16 +14,25 @@ _SMALL_STEP = 2**25  # multiplications below which a second thread waits more th
 _IMAGE_STEPS = 6_000  # the same where rows are images: a step learns and costs more
 _LARGEST_IMAGE_BATCH = 128
 _LARGEST_BATCH = 1024
-_DEFAULT_HIDDEN = {"mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64)}
+_DEFAULT_HIDDEN = {
+    "mlp": (256, 128),
+    "cnn": (32, 64),
+    "resnet": (32, 64),
+    "autoencoder": (128, 64),
+}
+_DROPOUT = 0.3  # not for an autoencoder: its code is its limit
 
 
-def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -> FitSettings:
+def completed(
+    settings: FitSettings, train_rows: int, form: Form = Form.TABLE, *, features: int = 1
+) -> FitSettings:
     """Return the settings with network, batch size, epochs and widths chosen where left open.
 
     Args:
         settings: The choices made.
         train_rows: Rows of the training part.
         form: What the rows came as.
+        features: How many numbers a row has; an autoencoder's code is the root of that.
 
     Example:
         >>> done = completed(FitSettings(), 1078)
@@ -46,7 +56,19 @@ def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -
         batch_size=batch_size,
         epochs=settings.epochs or epochs,
         hidden=settings.hidden or _DEFAULT_HIDDEN[network],
+        **_limits(settings, features),
     )
+
+
+def _limits(settings: FitSettings, features: int) -> dict[str, Any]:
+    """What keeps the network from learning the rows by heart: dropout, or the code."""
+    rebuilds = settings.is_autoencoder
+    dropout = 0.0 if rebuilds else _DROPOUT
+    code = max(1, round(math.sqrt(features))) if rebuilds else None
+    return {
+        "dropout": dropout if settings.dropout is None else settings.dropout,
+        "code": settings.code or code,
+    }
 
 
 def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
@@ -59,7 +81,8 @@ def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
     """
     if settings.threads is not None:
         return settings.threads
-    is_small = settings.network == "mlp" and parameters * (settings.batch_size or 1) < _SMALL_STEP
+    dense = settings.network in {"mlp", "autoencoder"}
+    is_small = dense and parameters * (settings.batch_size or 1) < _SMALL_STEP
     return 1 if is_small else available
 
 

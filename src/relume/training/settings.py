@@ -8,7 +8,7 @@ from typing import Any
 
 from relume.errors import SettingsError, UnknownNameError
 
-NETWORKS = ("mlp", "cnn", "resnet")
+NETWORKS = ("mlp", "cnn", "resnet", "autoencoder")
 NORMS = ("none", "batch", "layer")
 
 
@@ -26,11 +26,15 @@ class FitSettings:
         validation_fraction: Share of the rows that chooses the best epoch.
         test_fraction: Share of the rows that is scored at the very end.
         network: ``mlp``, or ``cnn`` or ``resnet`` where the rows are images; left out: ``cnn`` for
-            images, ``mlp`` for tables.
-        hidden: Widths of the hidden layers (channels for the convolutional networks).
+            images, ``mlp`` for tables. ``autoencoder`` rebuilds the features and needs no target;
+            a ``target`` is a column that it does not see.
+        hidden: Widths of the hidden layers (channels for the convolutional networks; of an
+            autoencoder those of the encoder).
+        code: Width of an autoencoder's code.
         activation: Name in the catalogue.
         norm: ``none``, ``batch`` or ``layer``; left out: none for mlp, batch for images.
-        dropout: Share of hidden units dropped in training, in [0, 1).
+        dropout: Share of hidden units dropped in training, in [0, 1); left out: 0.3, or 0 for an
+            autoencoder.
         init: Name of an initialisation.
         lr: Peak learning rate.
         weight_decay: Decoupled decay of the weights (not of biases, norms and slopes).
@@ -59,9 +63,10 @@ class FitSettings:
     test_fraction: float = 0.2
     network: str | None = None
     hidden: tuple[int, ...] | None = None
+    code: int | None = None
     activation: str = "relu"
     norm: str | None = None
-    dropout: float = 0.3
+    dropout: float | None = None
     init: str = "he"
     lr: float = 2e-3
     weight_decay: float = 1e-2
@@ -86,6 +91,19 @@ class FitSettings:
             for part in [] if value is None else _parts(value) if name == "task" else [value]:
                 if part not in known:
                     raise UnknownNameError(name, str(part), known)
+        if self.code is not None and not self.is_autoencoder:
+            raise SettingsError(
+                f"code {self.code} is for --network autoencoder; name that network or leave it out"
+            )
+        if self.task is not None and self.is_autoencoder:
+            raise SettingsError(
+                f"task {self.task}: an autoencoder predicts no target; leave it out"
+            )
+
+    @property
+    def is_autoencoder(self) -> bool:
+        """Whether the features are rebuilt and nothing is predicted."""
+        return self.network == "autoencoder"
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -139,6 +157,7 @@ _DEMANDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "validation_fraction": _PART,
     "test_fraction": _PART,
     "hidden": (lambda value: bool(value) and min(value) >= 1, "be widths of at least 1"),
+    "code": _COUNT,
     "dropout": _SHARE,
     "lr": (lambda value: 0 < value < 1e6, "be above 0"),
     "weight_decay": (lambda value: 0 <= value < 1e6, "be at least 0"),

@@ -84,6 +84,8 @@ def head_width(target: Target) -> int:
 def described_targets(targets: Sequence[Target]) -> dict[str, Any]:
     """Return task, name and classes as a run file keeps them; lists where there are several."""
     tasks, names = [str(target.task) for target in targets], [target.name for target in targets]
+    if not targets:
+        return {"task": "reconstruction", "target": None, "classes": None}
     if len(targets) == 1:
         classes = targets[0].classes
         return {

@@ -39,3 +39,13 @@ def test_small_steps_use_one_thread_and_a_choice_stays():
     assert threads_for(small, 5_000_000, 8) == 8
     assert threads_for(completed(FitSettings(network="cnn"), 1000), 50_000, 8) == 8
     assert threads_for(completed(FitSettings(threads=3), 1000), 50_000, 8) == 3
+
+
+def test_an_autoencoder_has_a_code_and_no_dropout():
+    done = completed(FitSettings(network="autoencoder"), 1000, features=64)
+    assert (done.code, done.dropout, done.hidden) == (8, 0.0, (128, 64))
+    given = FitSettings(network="autoencoder", code=3, dropout=0.1)
+    assert (completed(given, 9, features=64).code, completed(given, 9).dropout) == (3, 0.1)
+    assert (completed(FitSettings(), 1000).dropout, completed(FitSettings(), 9).code) == (0.3, None)
+    assert completed(FitSettings(dropout=0.0), 1000).dropout == 0.0
+    assert threads_for(done, 50_000, 8) == 1

@@ -95,3 +95,12 @@ def test_a_task_for_each_of_several_targets():
     assert several.tasks == ("classification", "regression")
     with pytest.raises(UnknownNameError, match="unknown task 'regresion'; did you mean regression"):
         FitSettings(task="classification,regresion")
+
+
+def test_what_only_an_autoencoder_has_and_has_not():
+    with pytest.raises(SettingsError, match="code 3 is for --network autoencoder"):
+        FitSettings(code=3)
+    with pytest.raises(SettingsError, match="code must be at least 1; got 0"):
+        FitSettings(network="autoencoder", code=0)
+    with pytest.raises(SettingsError, match="an autoencoder predicts no target"):
+        FitSettings(network="autoencoder", task="regression")

@@ -24,6 +24,7 @@ class DataOptions:
         validation_fraction: Share of all rows that is set aside to steer training, in (0, 1).
         test_fraction: Share of all rows that is set aside to test on, in (0, 1).
         seed: Of the split.
+        unsupervised: Whether nothing is predicted; then ``target`` names columns to leave out.
     """
 
     target: str | None = None
@@ -35,6 +36,7 @@ class DataOptions:
     validation_fraction: float = 0.2
     test_fraction: float = 0.2
     seed: int = 0
+    unsupervised: bool = False
 
 
 def shares(options: DataOptions) -> tuple[float, ...]:

@@ -112,12 +112,13 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
     if repeats:
         notes.append(
             f"{counted(repeats, 'test row')} of {len(tested):,} also stand in the training part, "
-            "alike in every column used and the target: the test score flatters"
+            f"alike in every column used{' and the target' if preprocessing.targets else ''}: "
+            "the test score flatters"
         )
     validation, test = others
     return Prepared(
         name=source.table.name,
-        task=preprocessing.task,
+        task=preprocessing.task if preprocessing.targets else None,
         preprocessing=preprocessing,
         train=train,
         validation=validation,
@@ -146,16 +147,28 @@ def _open(data: str | Path | pl.DataFrame, options: DataOptions, notes: list[str
             "the columns of a CSV file are separated by a comma, semicolon, tab or bar"
         )
     builtin = find_builtin(data)
-    targets, note = choose_targets(table, options.target, builtin.target if builtin else None)
+    usual = builtin.target if builtin else None
+    if options.unsupervised and options.target is None:
+        targets, note = tuple(filter(None, [usual])), ""
+    else:
+        targets, note = choose_targets(table, options.target, usual)
     notes += [note] if note else []
     if table.frame.height == 0:
         raise DataError(f"{table.name} has no rows; give at least {FEWEST_ROWS}")
     check_columns(table, targets, options)
     features, dropped = _features(table, targets, options)
     is_usual = builtin is not None and targets == (builtin.target,)
+    if options.unsupervised:
+        notes += _left_out_columns(targets)
     is_whole = is_usual and not options.drop and not options.categorical
     shape = builtin.shape if builtin is not None and is_whole else None
-    return _Source(table, test, targets, features, dropped, is_usual, shape)
+    predicted = () if options.unsupervised else targets
+    return _Source(table, test, predicted, features, dropped, is_usual, shape)
+
+
+def _left_out_columns(names: tuple[str, ...]) -> list[str]:
+    what = f"{'column' if len(names) == 1 else 'columns'} {listed(names)}"
+    return [f"{what} left out: an autoencoder has no target"] if names else []
 
 
 def _features(
@@ -166,6 +179,7 @@ def _features(
     features = [name for name, dtype in types.items() if not is_unreadable(dtype)]
     if not features:
         what = f"{'target' if len(targets) == 1 else 'targets'} {listed(targets)}"
+        what = what if targets else "columns to drop"
         raise DataError(f"{table.name}: beside the {what} no column is left")
     unreadable = [name for name, dtype in types.items() if is_unreadable(dtype)]
     return features, [Dropped(name, Reason.UNREADABLE) for name in unreadable]
@@ -231,7 +245,7 @@ def _test_part(
     labels = [
         target_cells(table, target.name, target.task, preprocessing.missing) for target in targets
     ]
-    present = rows_with_all(labels)
+    present = rows_with_all(labels, table.frame.height)
     if not len(present):
         what = "target" if len(targets) == 1 else "one of the targets"
         what += f" {listed([target.name for target in targets])}"
@@ -241,7 +255,8 @@ def _test_part(
         [
             target.encode_cells(table, cells)[present]
             for target, cells in zip(targets, labels, strict=True)
-        ]
+        ],
+        len(present),
     )
     cells = read_cells(table, readings, preprocessing.missing)[present]
     return Part(preprocessing.encode(cells), y, present), row_hashes(cells, y)

@@ -86,7 +86,7 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
     _check_options(options)
     images = read_images(data)
     test = _own_test(images, options)
-    labels = _labels(images)
+    labels = None if options.unsupervised else _labels(images)
     if len(images) < FEWEST_ROWS:
         raise DataError(
             f"{images.name} has {counted(len(images), 'image')} to learn from; "
@@ -94,9 +94,9 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
         )
     validation = options.validation_fraction
     parts = shares(options) if test is None else (1 - validation, validation)
-    classes, codes = find_classes(images.name, labels, len(parts))
-    splits = split_rows(codes, parts, options.seed)
-    target = Target(labels.name, classes)
+    target, codes = _target(images, labels, len(parts))
+    groups = codes.astype(np.int64) if target else np.zeros(len(images), np.int64)
+    splits = split_rows(groups, parts, options.seed)
     preprocessing = ImagePreprocessing.fit(images.pixels, splits[0], target)
     if not any(preprocessing.scales):
         raise DataError(f"{images.name}: the training images are all of one even colour")
@@ -112,7 +112,7 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
     repeats = count_repeats(hashes, _hashes(tested, tested_rows, encoded[-1].y))
     return Prepared(
         name=images.name,
-        task=Task.CLASSIFICATION,
+        task=target.task if target else None,
         preprocessing=preprocessing,
         train=encoded[0],
         validation=encoded[1],
@@ -157,8 +157,21 @@ def _labels(images: ImageSet) -> pl.Series:
     return images.labels
 
 
+def _target(
+    images: ImageSet, labels: pl.Series | None, parts: int
+) -> tuple[Target | None, NDArray[np.generic]]:
+    """What is predicted, and the class of each image; none for an autoencoder."""
+    if labels is None:
+        return None, np.empty((len(images), 0))
+    classes, codes = find_classes(images.name, labels, parts)
+    return Target(labels.name, classes), codes
+
+
 def _test_part(preprocessing: ImagePreprocessing, test: ImageSet) -> Part:
     preprocessing.check(test)
+    rows = np.arange(len(test))
+    if preprocessing.target is None:
+        return Part(preprocessing.encode(test.pixels, rows), np.empty((len(test), 0)), rows)
     labels = _labels(test)
     y = level_codes(labels, preprocessing.classes or ()).copy()  # what polars hands out is not ours
     if y.min() < 0:
@@ -168,7 +181,6 @@ def _test_part(preprocessing: ImagePreprocessing, test: ImageSet) -> Part:
             f"{test.name}: image {row + 1:,} has the label {shown(label)}, "
             "which no training image has; leave it out, or add such images to learn from"
         )
-    rows = np.arange(len(test))
     return Part(preprocessing.encode(test.pixels, rows), y, rows)
 
 
@@ -177,9 +189,7 @@ def _hashes(
 ) -> NDArray[np.uint64]:
     """A 64-bit hash of the pixels and class of each row, equal for equal ones."""
     digests = (
-        hashlib.blake2b(
-            images.pixels[row].tobytes() + int(code).to_bytes(4), digest_size=8
-        ).digest()
+        hashlib.blake2b(images.pixels[row].tobytes() + code.tobytes(), digest_size=8).digest()
         for row, code in zip(rows, y, strict=True)
     )
     return np.frombuffer(b"".join(digests), np.uint64)
@@ -196,7 +206,7 @@ def _notes(
     if repeats:
         notes.append(
             f"{counted(repeats, 'test image')} also stand in the training part, alike in every "
-            "pixel and the label: the test score flatters"
+            f"pixel{'' if options.unsupervised else ' and the label'}: the test score flatters"
         )
     return tuple(notes)
 

@@ -28,7 +28,7 @@ class Part:
     Args:
         x: (rows, features), float32; the pixels of an image channel by channel, row by row.
         y: (rows,), class indices as int64, or values in the target's own unit as float32; of
-            several targets (rows, targets), the same as float64.
+            several targets, or none, (rows, targets), the same as float64.
         rows: (rows,), where each row stands in its source, counted from 0 and ascending.
     """
 
@@ -43,7 +43,7 @@ class Prepared:
 
     Args:
         name: What a person knows the data by.
-        task: What is predicted; of several targets the first.
+        task: What is predicted; of several targets the first; None where there is none.
         preprocessing: What was learnt from the training part.
         train: The rows to learn from.
         validation: The rows to steer training by.
@@ -54,7 +54,7 @@ class Prepared:
     """
 
     name: str
-    task: Task
+    task: Task | None
     preprocessing: Preprocessing | ImagePreprocessing
     train: Part
     validation: Part

@@ -34,7 +34,7 @@ class Preprocessing:
 
     Args:
         columns: What was learnt of each column used, in the order of the features.
-        targets: What is predicted, one column or several.
+        targets: What is predicted: one column, several or, where features are rebuilt, none.
         dropped: Columns that were left out, and why.
         missing: Texts that mean a missing value, beside the usual ones.
     """

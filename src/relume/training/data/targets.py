@@ -32,7 +32,7 @@ class Labelled:
     Args:
         rows: (rows,), where each row stands in the table.
         y: (rows,) for one target: class indices (int64), or values in its own unit (float32); for
-            several (rows, targets), the same as float64, which holds both exactly.
+            several, or none, (rows, targets), the same as float64, which holds both exactly.
         names: The columns, in the order of ``y``.
         classes: The class labels of each; None for regression.
     """
@@ -164,12 +164,12 @@ def read_targets(
     Raises:
         DataError: A target cannot be learned, or too few rows have them all.
     """
-    columns = []
+    columns: list[tuple[Task, pl.Series]] = []
     for name, given in zip(names, tasks_for(names, options.task), strict=True):
         task, note = find_task(table, name, given, options.missing)
         notes += [note] if note and say_task else []
         columns.append((task, target_cells(table, name, task, options.missing)))
-    rows = rows_with_all([cells for _, cells in columns])
+    rows = rows_with_all([cells for _, cells in columns], table.frame.height)
     notes += left_out_notes([cells for _, cells in columns], "")
     if len(rows) < FEWEST_ROWS:
         what = " with a target" if len(names) == 1 else " with every target"
@@ -180,20 +180,22 @@ def read_targets(
         )
     parts = len(shares(options))
     encoded = [_encoded(table, task, cells, rows, parts) for task, cells in columns]
-    return Labelled(
-        rows, joined([y for _, y in encoded]), names, tuple(classes for classes, _ in encoded)
-    )
+    y = joined([y for _, y in encoded], len(rows))
+    return Labelled(rows, y, names, tuple(classes for classes, _ in encoded))
 
 
-def rows_with_all(columns: Sequence[pl.Series]) -> NDArray[np.int64]:
+def rows_with_all(columns: Sequence[pl.Series], height: int) -> NDArray[np.int64]:
     """Return the numbers of the rows in which no target is missing."""
-    present = np.all([cells.is_not_null().to_numpy() for cells in columns], axis=0)
+    present = np.ones(height, bool)
+    for cells in columns:
+        present &= cells.is_not_null().to_numpy()
     return np.flatnonzero(present).astype(np.int64)
 
 
 def left_out_notes(columns: Sequence[pl.Series], where: str) -> list[str]:
     """Say how many rows are left out since a target is missing there; nothing if none is."""
-    missing = columns[0].len() - len(rows_with_all(columns))
+    height = columns[0].len() if columns else 0
+    missing = height - len(rows_with_all(columns, height))
     if not missing:
         return []
     rows, names = counted(missing, "row"), listed([cells.name for cells in columns])
@@ -202,11 +204,14 @@ def left_out_notes(columns: Sequence[pl.Series], where: str) -> list[str]:
     return [f"{rows} without {what}{where} left out ({why})"]
 
 
-def joined(columns: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
-    """Return one encoded target as it is, several side by side as float64."""
+def joined(columns: Sequence[NDArray[np.generic]], rows: int) -> NDArray[np.generic]:
+    """Return one encoded target as it is, several (or none) side by side as float64."""
     if len(columns) == 1:
         return columns[0]
-    return np.stack([column.astype(np.float64) for column in columns], axis=1)
+    beside = np.empty((rows, len(columns)))
+    for at, column in enumerate(columns):
+        beside[:, at] = column
+    return beside
 
 
 def _encoded(
