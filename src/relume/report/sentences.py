@@ -30,6 +30,7 @@ _FIRING = (
     "above zero). Its firing rate is the share of values on which it fires."
 )
 _MOST_NAMES = 8
+_MOST_SCORES = 3  # in the headline
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,12 @@ def headline(facts: Facts) -> str:
         ending = _ENDINGS.get(facts.run.info.status, "none was recorded")
         return f"No test score: {ending}; {_units_clause(facts)}"
     clauses = []
-    for result in facts.results:
+    for result in facts.results[:_MOST_SCORES]:
         rivals = ", ".join(f"{part.name} {number(part.score)}" for part in result.rivals)
         clauses += [_of_target(result) + _score_clause(result), rivals]
-    return "; ".join(filter(None, [*clauses, _units_clause(facts)]))
+    more = len(facts.results) - _MOST_SCORES
+    unsaid = f"{count(more, 'more target')} below" if more > 0 else ""
+    return "; ".join(filter(None, [*clauses, unsaid, _units_clause(facts)]))
 
 
 def comparisons(facts: Facts) -> tuple[str, ...]:

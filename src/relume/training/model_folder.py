@@ -32,7 +32,7 @@ class SavedModel:
         network_arguments: What the builder was called with; JSON data.
         input_shape: Shape of one row as the network takes it.
         preprocessing: From a table or images to rows, and from outputs to labels or values.
-        metric: Name of the metric in which it was scored.
+        metric: Name of the metric in which it was scored; of several targets one each, with commas.
         result: What is known of its score; JSON data.
         settings: The choices it was trained with; JSON data.
     """
@@ -118,12 +118,19 @@ def _rebuild(folder: Path, data: dict[str, Any]) -> SavedModel:
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelFormatError(f"{weights} does not fit the network: {reason}") from error
+    preprocessing = preprocessing_from_json(data["preprocessing"])
+    targets = max(1, len(preprocessing.targets))
+    if len(str(data["metric"]).split(", ")) != targets:
+        raise ModelFormatError(
+            f"{folder / _JSON_NAME} names the metric {data['metric']!r} for {targets} to score; "
+            "copy the whole model folder again"
+        )
     return SavedModel(
         network=network.eval(),
         network_name=data["network"]["name"],
         network_arguments=data["network"]["arguments"],
         input_shape=tuple(int(size) for size in data["input_shape"]),
-        preprocessing=preprocessing_from_json(data["preprocessing"]),
+        preprocessing=preprocessing,
         metric=str(data["metric"]),
         result=dict(data["result"]),
         settings=dict(data["settings"]),

@@ -131,9 +131,10 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
     columns: dict[str, Any] = {} if rows.files is None else {"file": rows.files}
     scores, notes = [], list(rows.notes)
     targets, metrics = preprocessing.targets, saved.metric.split(", ")
-    for target, metric, truth, block in zip(
-        targets, metrics, rows.truths, _heads(output, targets), strict=True
+    for target, metric, truth, head in zip(
+        targets, metrics, rows.truths, head_columns(targets), strict=True
     ):
+        block = output[:, head]
         _add_columns(columns, target, block, named=len(targets) > 1)
         which = f" {shown(target.name)}" if len(targets) > 1 else ""
         score, said = _score(target, metric, truth, block, which)
@@ -150,10 +151,6 @@ def _rebuilt(saved: SavedModel, rows: _Rows, x: Tensor) -> Predictions:
     score, _ = score_against(METRICS[saved.metric], rows.x, rebuilt)
     found = TargetScore("", saved.metric, score, len(rows.x))
     return Predictions(pl.DataFrame(columns), (found,), rows.notes)
-
-
-def _heads(output: NDArray[np.float32], targets: tuple[Target, ...]) -> list[NDArray[np.float32]]:
-    return [output[:, columns] for columns in head_columns(targets)]
 
 
 def _table_rows(preprocessing: Preprocessing, data: str | Path | pl.DataFrame) -> _Rows:
