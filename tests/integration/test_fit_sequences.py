@@ -127,7 +127,10 @@ def test_bad_sequences_and_networks_that_do_not_fit_give_one_line(tmp_path, monk
     np.savez("pictures.npz", x=RNG.random((40, 16, 16)), y=np.arange(40) % 2)
     for command, words in (
         (["holes.npz"], "row 8 of 900 is nan in step 4, feature 2"),
-        (["wine", "--network", "rnn"], "--network rnn wants sequences or texts; wine is a table: use mlp"),
+        (
+            ["wine", "--network", "rnn"],
+            "--network rnn wants sequences or texts; wine is a table: use mlp",
+        ),
         (["good.npz", "--network", "cnn"], "was read as sequences: use rnn or mlp"),
         (["pictures.npz", "--network", "rnn"], "name its array sequences if it holds such"),
         (["good.npz", "--hidden", "64,32"], "one width; for 2 layers give 64,64"),

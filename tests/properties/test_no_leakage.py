@@ -47,6 +47,8 @@ def twins(draw, task):
         columns = {"base": rng.normal(size=rows), "y": rng.normal(size=rows)}
         if task == "classification":
             columns["y"] = labels
+        if task == "both":
+            columns["label"] = labels
         for at, kind in enumerate(kinds):
             dtype, present = CELLS[kind]
             pool = draw(st.lists(present, min_size=2, max_size=5)) + [None] * draw(
@@ -81,12 +83,15 @@ def learns_from_training_rows_only(frame, other, options):
     )
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("task", ["classification", "regression", "both", "none"])
 def test_random_tables(task):
+    chosen = {"both": {"target": "label,y"}, "none": {"unsupervised": True}}
+    options = DataOptions(**chosen.get(task, {"target": "y"}))
+
     @settings(SETTINGS, max_examples=100)
     @given(pair=twins(task), seed=st.integers(0, 1000))
     def check(pair, seed):
-        assert learns_from_training_rows_only(*pair, DataOptions(target="y", seed=seed))
+        assert learns_from_training_rows_only(*pair, replace(options, seed=seed))
 
     check()
 

@@ -32,12 +32,14 @@ def fit(
     ] = None,
     *,
     target: Annotated[
-        str | None, typer.Option(help="Column to predict.", rich_help_panel=_DATA)
+        str | None,
+        typer.Option(help="Column to predict; several: label,angle.", rich_help_panel=_DATA),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            help="classification or regression; found out if not given.", rich_help_panel=_DATA
+            help="classification or regression, one for each target. [found out]",
+            rich_help_panel=_DATA,
         ),
     ] = None,
     test: Annotated[
@@ -71,7 +73,7 @@ def fit(
         str | None,
         typer.Option(
             help="mlp; cnn or resnet for images; rnn or transformer for sequences; bag, "
-            "transformer or rnn for texts. [by data: mlp, cnn, rnn, bag]",
+            "transformer or rnn for texts; autoencoder: no target. [by data: mlp, cnn, rnn, bag]",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
@@ -80,6 +82,10 @@ def fit(
         typer.Option(
             help="Widths of hidden layers. [256,128; by network]", rich_help_panel=_NETWORK
         ),
+    ] = None,
+    code: Annotated[
+        int | None,
+        typer.Option(help="Width of an autoencoder's code. [by size]", rich_help_panel=_NETWORK),
     ] = None,
     activation: Annotated[
         str | None,
@@ -91,7 +97,9 @@ def fit(
     ] = None,
     dropout: Annotated[
         float | None,
-        typer.Option(help="Share of hidden units dropped. [.3]", rich_help_panel=_NETWORK),
+        typer.Option(
+            help="Share of hidden units dropped. [.3; autoencoder 0]", rich_help_panel=_NETWORK
+        ),
     ] = None,
     init: Annotated[
         str | None,

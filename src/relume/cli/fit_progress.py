@@ -13,6 +13,7 @@ from rich.text import Text
 from torch import nn
 
 from relume.report.terminal import layer_table
+from relume.report.wording import printable
 from relume.runs.query import Run
 from relume.runs.records import Epoch
 from relume.runs.summary import summarise_layers
@@ -75,14 +76,9 @@ class Display(Audience):
                 ("test", data.test),
             )
         )
-        classes = data.preprocessing.classes
-        what = f"{len(classes)} classes" if classes else "a value"
         parameters = sum(parameter.numel() for parameter in network.parameters())
         widths = ", ".join(map(str, settings.hidden or ()))
-        self._say(
-            f"{data.name}: {what} of {data.preprocessing.target_name!r} from "
-            f"{_described(data)}; rows: {rows}"
-        )
+        self._say(f"{data.name}: {_learned(data, settings)}; rows: {rows}")
         self._say(
             f"{settings.network} {widths} with {_recipe(settings)}: {parameters:,} parameters, "
             f"batches of {settings.batch_size}, at most {settings.epochs} epochs, "
@@ -127,7 +123,8 @@ class Display(Audience):
             )
         for note in result.notes[len(run.info.data.get("notes", [])) :]:
             out.print(Text(f"note: {note}"))
-        out.print(_score_table(result.verdict))
+        for verdict in result.verdicts:
+            out.print(_score_table(verdict))
         out.print(layer_table(summarise_layers(run)))
         stopped, best = run.info.result.get("stopped"), run.info.result.get("best_epoch")
         out.print(f"stopped {stopped}; weights of epoch {best}", soft_wrap=True)
@@ -140,6 +137,17 @@ class Display(Audience):
 
     def _say(self, line: str) -> None:
         self._err.print(Text(line), soft_wrap=True)
+
+
+def _learned(data: Prepared, settings: FitSettings) -> str:
+    """Say what is learned: the classes or the values of each target, or the features themselves."""
+    if settings.is_autoencoder:
+        return f"{_described(data)}, to be rebuilt from a code of {settings.code}"
+    what = " and ".join(
+        f"{f'{len(target.classes)} classes' if target.classes else 'a value'} of {target.name!r}"
+        for target in data.preprocessing.targets
+    )
+    return f"{what} from {_described(data)}"
 
 
 def _described(data: Prepared) -> str:
@@ -163,13 +171,13 @@ def _recipe(settings: FitSettings) -> str:
 
 
 def _score_table(verdict: Verdict) -> Table:
-    table = Table(
-        title=f"{verdict.metric} on {verdict.rows:,} test rows", title_justify="left", box=SIMPLE
-    )
+    what = f"{verdict.target}: {verdict.metric}" if verdict.target else verdict.metric
+    title = Text(f"{printable(what)} on {verdict.rows:,} test rows")
+    table = Table(title=title, title_justify="left", box=SIMPLE)
     table.add_column("model")
     table.add_column(verdict.metric, justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("relume minus it", justify="right")
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("relume minus it", justify="right", no_wrap=True)
     table.add_row("relume", f"{verdict.score.value:.3f}", _range(verdict.score), "")
     for each in verdict.comparisons:
         gap = f"{each.difference.value:+.3f} ({_range(each.difference, '+.3f')})"

@@ -3,9 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from relume.training.predict import TargetScore
 
 
 def predict(
@@ -31,25 +34,34 @@ def predict(
     using.check_predictions_path(place, overwrite=overwrite)
     predictions = using.predict(model, data)
     using.write_predictions(predictions, place, overwrite=overwrite)
-    score = predictions.score
+    several = len(predictions.scores) > 1
     if as_json:
+        scores = [{"target": each.target} | _described(each) for each in predictions.scores]
         described = {
             "predictions": str(place),
             "rows": predictions.frame.height,
-            "metric": predictions.metric if score else None,
-            "score": score.value if score else None,
-            "interval": list(score.interval) if score else None,
-            "rows_scored": predictions.rows_scored,
+            **({"targets": scores} if several else _described(predictions.scores[0])),
             "notes": list(predictions.notes),
         }
         sys.stdout.write(json.dumps(described, indent=1) + "\n")
         return
     for note in predictions.notes:
         sys.stdout.write(f"{note}\n")
-    if score is not None:
-        low, high = score.interval
-        sys.stdout.write(
-            f"{predictions.metric} {score.value:.3f} on {predictions.rows_scored:,} rows "
-            f"(95 % interval {low:.3f} to {high:.3f})\n"
-        )
+    for each in predictions.scores:
+        if each.score is not None:
+            low, high = each.score.interval
+            sys.stdout.write(
+                f"{f'{each.target}: ' if several else ''}{each.metric} {each.score.value:.3f} on "
+                f"{each.rows:,} rows (95 % interval {low:.3f} to {high:.3f})\n"
+            )
     sys.stdout.write(f"{predictions.frame.height:,} predictions in {place}\n")
+
+
+def _described(each: "TargetScore") -> dict[str, Any]:
+    score = each.score
+    return {
+        "metric": each.metric if score else None,
+        "score": score.value if score else None,
+        "interval": list(score.interval) if score else None,
+        "rows_scored": each.rows,
+    }

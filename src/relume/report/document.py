@@ -32,6 +32,7 @@ VERSION = 1
 MOST_DEAD_LISTED = 200
 MOST_DRAWN_LAYERS = 60
 MOST_CURVE_POINTS = 300
+MOST_TARGETS = 50
 
 
 def build_document(run: Run) -> Document:
@@ -41,13 +42,19 @@ def build_document(run: Run) -> Document:
     """
     info = run.info
     outcome = _mapping(info.result)
-    result = _result(outcome)
+    results = _results(outcome)
+    result, further = (results[0] if results else None), tuple(results[1:])
     layers, columns = _layers(run)
     units = _unit_counts(layers)
     epoch, stopped, network = map(outcome.get, ("best_epoch", "stopped", "network"))
     best_epoch = epoch if isinstance(epoch, int) and epoch > 0 else None
     facts = sentences.Facts(
-        run=run, result=result, units=units, layers=layers, best_epoch=best_epoch
+        run=run,
+        result=result,
+        further=further,
+        units=units,
+        layers=layers,
+        best_epoch=best_epoch,
     )
     return Document(
         format=FORMAT,
@@ -74,7 +81,16 @@ def build_document(run: Run) -> Document:
         settings=_mapping(info.settings),
         data=_mapping(info.data),
         environment=_mapping(info.environment),
+        further_results=further,
     )
+
+
+def _results(outcome: Mapping[str, Any]) -> list[Result]:
+    """The result of one target, or of each that a list of ``targets`` holds."""
+    given = outcome.get("targets")
+    several = given[:MOST_TARGETS] if isinstance(given, list) else [outcome]
+    results = [_result(_mapping(part)) for part in several]
+    return [result for result in results if result is not None]
 
 
 def _result(result: Mapping[str, Any]) -> Result | None:
@@ -91,6 +107,7 @@ def _result(result: Mapping[str, Any]) -> Result | None:
         confidence=0.95 if confidence is None else confidence,
         rows=rows if isinstance(rows, int) else None,
         baselines=tuple(part for part in baselines[:20] if part is not None),
+        target=printable(result.get("target") or "", 60),
     )
 
 

@@ -23,7 +23,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The score on the test part."""
+    """The score on the test part; ``target`` says of what, where there are several targets."""
 
     metric: str
     score: float
@@ -31,6 +31,7 @@ class Result:
     confidence: float
     rows: int | None
     baselines: tuple[Baseline, ...]
+    target: str = ""
 
     @property
     def rivals(self) -> tuple[Baseline, ...]:
@@ -107,7 +108,8 @@ class EpochCurves:
 class Document:
     """A run, ready to be shown.
 
-    ``columns`` holds the first and last step of each column of the layers' courses.
+    ``columns`` holds the first and last step of each column of the layers' courses. ``result`` is
+    that of the first target, ``further_results`` are those of the others.
     """
 
     format: str
@@ -134,6 +136,12 @@ class Document:
     settings: dict[str, Any]
     data: dict[str, Any]
     environment: dict[str, Any]
+    further_results: tuple[Result, ...] = ()
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """The scores on the test part, one for each target."""
+        return () if self.result is None else (self.result, *self.further_results)
 
     def drawing(self, most: int) -> "Document":
         """Return the document with the courses of at most ``most`` layers."""

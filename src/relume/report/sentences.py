@@ -30,6 +30,7 @@ _FIRING = (
     "above zero). Its firing rate is the share of values on which it fires."
 )
 _MOST_NAMES = 8
+_MOST_SCORES = 3  # in the headline
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +42,35 @@ class Facts:
     units: UnitCounts | None
     layers: Sequence[LayerPart]
     best_epoch: int | None
+    further: Sequence[Result] = ()
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """The result of each target."""
+        return () if self.result is None else (self.result, *self.further)
 
 
 def headline(facts: Facts) -> str:
     """Return the result, what it is held against, and the dead units, in one sentence."""
-    result = facts.result
-    if result is None:
+    if facts.result is None:
         ending = _ENDINGS.get(facts.run.info.status, "none was recorded")
         return f"No test score: {ending}; {_units_clause(facts)}"
-    rivals = ", ".join(f"{part.name} {number(part.score)}" for part in result.rivals)
-    return "; ".join(filter(None, [_score_clause(result), rivals, _units_clause(facts)]))
+    clauses = []
+    for result in facts.results[:_MOST_SCORES]:
+        rivals = ", ".join(f"{part.name} {number(part.score)}" for part in result.rivals)
+        clauses += [_of_target(result) + _score_clause(result), rivals]
+    more = len(facts.results) - _MOST_SCORES
+    unsaid = f"{count(more, 'more target')} below" if more > 0 else ""
+    return "; ".join(filter(None, [*clauses, unsaid, _units_clause(facts)]))
 
 
 def comparisons(facts: Facts) -> tuple[str, ...]:
     """Return one sentence a baseline: better, worse, or no difference shown."""
-    result = facts.result
-    return tuple(_comparison(part, result) for part in result.rivals) if result else ()
+    return tuple(
+        _of_target(result) + _comparison(part, result)
+        for result in facts.results
+        for part in result.rivals
+    )
 
 
 def missing(facts: Facts) -> tuple[str, ...]:
@@ -109,6 +123,10 @@ def measurement(facts: Facts) -> tuple[str, ...]:
     said.extend(_loss_sentences(run.info.settings))
     said.extend(_named_losses(run))
     return tuple(said)
+
+
+def _of_target(result: Result) -> str:
+    return f"{result.target}: " if result.target else ""
 
 
 def _score_clause(result: Result) -> str:

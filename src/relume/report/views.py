@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from relume.report import heatmap
-from relume.report.parts import Document, LayerPart
+from relume.report.parts import Document, LayerPart, Result
 from relume.report.wording import (
     count,
     describe,
@@ -23,6 +23,7 @@ from relume.report.wording import (
 MOST_TABLE_ROWS = 120
 MOST_LAYERS_LISTED = 60
 MOST_FACTS = 40
+MOST_TILES = 6  # for scores
 MOST_DEAD_SHOWN = 600  # of all layers together
 TALLEST_ROW = 12
 LEAST_HEIGHT = 96
@@ -44,7 +45,7 @@ def page_views(document: Document) -> dict[str, Any]:
         "sections": _SECTIONS,
         "tone": _TONES.get(document.status, "warn"),
         "tiles": _tiles(document),
-        "scores": _scores(document),
+        "scores": [_scores(result) for result in document.results],
         **_curves(document),
         **_units(document),
         **_table(document),
@@ -54,15 +55,17 @@ def page_views(document: Document) -> dict[str, Any]:
 
 def shown_metric(document: Document) -> str:
     """Return the name of the score."""
+    if document.further_results:
+        return "mean score"
     return metric_name(document.result.metric) if document.result else "score"
 
 
 def _tiles(document: Document) -> list[dict[str, Any]]:
-    result, units = document.result, document.units
+    units = document.units
     tiles = []
-    if result is not None:
+    for result in document.results[:MOST_TILES]:
         note = f"on {count(result.rows, 'test row')}" if result.rows is not None else "on test rows"
-        tiles.append(_tile(shown_metric(document), number(result.score), note))
+        tiles.append(_tile(_what(result), number(result.score), note))
     if units is not None:
         label, where = (
             ("dead units", "at fixed weights")
@@ -92,11 +95,13 @@ def _tile(label: str, value: str, note: str, *, alarm: bool = False) -> dict[str
     return {"label": label, "value": value, "note": note, "alarm": alarm}
 
 
-def _scores(document: Document) -> dict[str, Any] | None:
+def _what(result: Result) -> str:
+    metric = metric_name(result.metric)
+    return f"{result.target}: {metric}" if result.target else metric
+
+
+def _scores(result: Result) -> dict[str, Any]:
     """The network and its baselines on one axis, in per cent of its width."""
-    result = document.result
-    if result is None:
-        return None
     entries: list[tuple[str, float, tuple[float, float] | None]] = [
         ("this network", result.score, result.interval),
         *((part.name, part.score, part.interval) for part in result.rivals),
@@ -124,7 +129,8 @@ def _scores(document: Document) -> dict[str, Any] | None:
     ]
     return {
         "rows": rows,
-        "metric": shown_metric(document),
+        "target": result.target,
+        "metric": metric_name(result.metric),
         "low": number(low),
         "high": number(high),
     }

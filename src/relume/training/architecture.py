@@ -7,6 +7,7 @@ from relume.training.data.prepared import Form, Prepared
 from relume.training.data.preprocessing import AnyPreprocessing, Preprocessing
 from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.settings import FitSettings
+from relume.training.several import head_width
 
 USUAL = {Form.TABLE: "mlp", Form.IMAGES: "cnn", Form.SEQUENCES: "rnn", Form.TEXTS: "bag"}
 """The network for data of each form."""
@@ -27,9 +28,11 @@ def builder_name(data: Prepared, settings: FitSettings) -> str:
 
 def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     """Return what the builder of the chosen network is called with, as JSON data."""
-    classes = data.preprocessing.classes
+    if settings.is_autoencoder:
+        return _autoencoder_arguments(data, settings)
+    widths_of = {target.name: head_width(target) for target in data.preprocessing.targets}
     arguments: dict[str, Any] = {
-        "outputs": len(classes) if classes else 1,
+        "outputs": widths_of if len(widths_of) > 1 else next(iter(widths_of.values())),
         "activation": settings.activation,
         "init": settings.init,
     }
@@ -64,13 +67,25 @@ def text_sizes(preprocessing: AnyPreprocessing) -> list[list[int]]:
     return [[column.vocabulary, column.steps] for column in preprocessing.texts]
 
 
+def _autoencoder_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
+    return {
+        "inputs": len(data.preprocessing.features),
+        "hidden": list(settings.hidden or ()),
+        "code": settings.code,
+        "activation": settings.activation,
+        "norm": None if settings.norm == "none" else settings.norm,
+        "dropout": settings.dropout,
+        "init": settings.init,
+    }
+
+
 def input_shape(data: Prepared, network: str) -> tuple[int, ...]:
     """Return the shape of one row as the network takes it.
 
     Raises:
         SettingsError: The network wants rows of another shape.
     """
-    if network == "mlp" or (network in TEXT_NETWORKS and data.form is Form.TEXTS):
+    if network in {"mlp", "autoencoder"} or (network in TEXT_NETWORKS and data.form is Form.TEXTS):
         return (len(data.preprocessing.features),)
     if network in SEQUENCE_NETWORKS and isinstance(data.preprocessing, SequencePreprocessing):
         return data.preprocessing.shape

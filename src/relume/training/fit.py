@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import relume
@@ -24,7 +26,6 @@ from relume.runs.store import RunWriter
 from relume.training.architecture import builder_name, input_shape, network_arguments
 from relume.training.checkpoint import read_progress, restore_checkpoint, save_checkpoint
 from relume.training.data.prepare import Part, Prepared
-from relume.training.data.task import Task
 from relume.training.device import isolated
 from relume.training.job import (
     CHECKPOINT_NAME,
@@ -45,16 +46,18 @@ from relume.training.loop import (
     outputs,
 )
 from relume.training.model_folder import SavedModel, in_fast_format, save_model
-from relume.training.objective import (
-    Classification,
-    Regression,
-    class_weight_tensor,
-    standardised,
-)
 from relume.training.recipe import threads_for
+from relume.training.reconstruction import Reconstruction, judge_reconstruction
 from relume.training.settings import FitSettings
+from relume.training.several import (
+    Several,
+    described_targets,
+    head_columns,
+    target_objectives,
+    target_values,
+)
 from relume.training.stopping import StopRequest, stop_on_signals
-from relume.training.verdict import Verdict, judge
+from relume.training.verdict import Verdict, judge, result_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,7 +75,7 @@ class FitResult:
         status: ``finished`` or ``interrupted``.
         exit_code: 0, or what a stopping signal asks for (130 for Ctrl-C).
         model: The trained model, in its best epoch.
-        verdict: Score on the test part beside the baselines.
+        verdicts: Scores on the test part beside the baselines, one for each target.
         notes: What a person should know.
     """
 
@@ -80,8 +83,13 @@ class FitResult:
     status: str
     exit_code: int
     model: SavedModel
-    verdict: Verdict
+    verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The score on the test part; of several targets that of the first."""
+        return self.verdicts[0]
 
     @property
     def run(self) -> Run:
@@ -169,7 +177,9 @@ class _Fit:
         torch.set_num_threads(threads_for(job.settings, parameters, torch.get_num_threads()))
         self.train = self._part(job.data.train)
         self.validation = self._part(job.data.validation)
-        self.objective = self._objective()
+        self.objectives = target_objectives(job.data, job.settings, job.device) or (
+            Reconstruction(),
+        )
         self.notes: list[str] = []
         self._checkpointed_at = -math.inf
 
@@ -199,14 +209,12 @@ class _Fit:
             self.checkpoint_path.unlink(missing_ok=True)
         return result
 
-    def _objective(self) -> Objective:
-        if self.job.data.task is Task.REGRESSION:
-            return Regression()
-        settings = self.job.settings
-        y = self.job.data.train.y
-        weights = class_weight_tensor(settings.class_weights, y, self.job.device)
-        metric = "accuracy" if weights is None else "balanced accuracy"
-        return Classification(metric, settings.label_smoothing, weights)
+    @property
+    def objective(self) -> Objective:
+        """What the loop minimises."""
+        if len(self.objectives) == 1:
+            return self.objectives[0]
+        return Several(self.objectives, head_columns(self.job.data.preprocessing.targets))
 
     def _check_trained(self, loop: Loop) -> None:
         """Refuse to hand back a network that never had a finite loss."""
@@ -276,8 +284,9 @@ class _Fit:
             self.notes.append(f"recording stopped early: {monitor.fault}")
         settings = self.job.settings
         output = outputs(self.network, test.x).cpu().numpy()
-        verdict = judge(output, self.job.data, self.objective.metric, seed=settings.seed)
-        result = verdict.to_json() | {
+        metrics = [objective.metric for objective in self.objectives]
+        verdicts = self._judge(output, metrics)
+        result = result_json(verdicts) | {
             "best_epoch": loop.progress.best_epoch,
             "stopped": loop.progress.stopped,
             "cpu_s": round(cpu_s, 2),
@@ -289,7 +298,7 @@ class _Fit:
             network_arguments=self.network_arguments,
             input_shape=self.input_shape,
             preprocessing=self.job.data.preprocessing,
-            metric=verdict.metric,
+            metric=", ".join(metrics),
             result=result,
             settings=settings.to_json(),
         )
@@ -299,35 +308,41 @@ class _Fit:
             status="interrupted" if loop.progress.stopped == "interrupted" else "finished",
             exit_code=128 + stop.signal if stop.signal else 0,
             model=model,
-            verdict=verdict,
+            verdicts=verdicts,
             notes=(*self.job.data.notes, *self.notes),
         )
 
+    def _judge(self, output: NDArray[np.float32], metrics: list[str]) -> tuple[Verdict, ...]:
+        data, settings = self.job.data, self.job.settings
+        if settings.code is not None:
+            return (judge_reconstruction(output, data, settings.code, seed=settings.seed),)
+        return judge(output, data, metrics, seed=settings.seed)
+
     def _part(self, part: Part) -> TensorPart:
-        y = part.y
-        if self.job.data.task is Task.REGRESSION:
-            y = standardised(y, self.job.data.preprocessing)
-        x = torch.from_numpy(part.x).reshape(-1, *self.input_shape)
-        return TensorPart(x.to(self.job.device), torch.from_numpy(y).to(self.job.device))
+        targets = self.job.data.preprocessing.targets
+        x = torch.from_numpy(part.x).reshape(-1, *self.input_shape).to(self.job.device)
+        if not targets:
+            return TensorPart(x, x)
+        return TensorPart(x, torch.from_numpy(target_values(part.y, targets)).to(self.job.device))
 
     def _info(self) -> RunInfo:
         data, settings = self.job.data, self.job.settings
-        classes = data.preprocessing.classes
+        described = described_targets(data.preprocessing.targets)
         return RunInfo(
             kind="fit",
             status="running",
             settings=settings.to_json(),
             data={
                 "name": data.name,
-                "task": str(data.task),
-                "target": data.preprocessing.target_name,
+                "task": described["task"],
+                "target": described["target"],
                 "rows": {
                     "train": len(data.train.y),
                     "validation": len(data.validation.y),
                     "test": len(data.test.y),
                 },
                 "features": len(data.preprocessing.features),
-                "classes": list(classes) if classes else None,
+                "classes": described["classes"],
                 "notes": list(data.notes),
                 "fingerprint": data.fingerprint,
             },

@@ -52,10 +52,12 @@ def new_job(
     folder = (
         Path(out) if out is not None else free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
     )
+    features = len(prepared.preprocessing.features)
+    done = completed(settings, len(prepared.train.y), prepared.form, features=features)
     return Job(
-        data=prepared if settings.network else _with_network_note(prepared),
+        data=_with_network_note(prepared, done, chosen=settings.network is None),
         source=_source(data),
-        settings=completed(settings, len(prepared.train.y), prepared.form),
+        settings=done,
         folder=folder,
         device=find_device(settings.device),
         resumed=False,
@@ -85,7 +87,7 @@ def resumed_job(
         )
     is_usual = settings.network == USUAL[prepared.form]
     return Job(
-        data=_with_network_note(prepared) if is_usual else prepared,
+        data=_with_network_note(prepared, settings, chosen=is_usual),
         source=_source(source),
         settings=settings,
         folder=folder,
@@ -98,7 +100,7 @@ def _data_options(settings: FitSettings) -> DataOptions:
     return DataOptions(
         target=settings.target,
         test=Path(settings.test) if settings.test else None,
-        task=Task(settings.task) if settings.task else None,
+        task=tuple(map(Task, settings.tasks)) or None,
         drop=settings.drop,
         categorical=settings.categorical,
         text=settings.text,
@@ -107,6 +109,7 @@ def _data_options(settings: FitSettings) -> DataOptions:
         validation_fraction=settings.validation_fraction,
         test_fraction=settings.test_fraction,
         seed=settings.seed,
+        unsupervised=settings.is_autoencoder,
     )
 
 
@@ -118,9 +121,17 @@ def _check_reads_text(settings: FitSettings) -> None:
         )
 
 
-def _with_network_note(data: Prepared) -> Prepared:
-    """Say which network the shape of the data asks for."""
-    note = f"network {USUAL[data.form]}: the data are {data.form}; --network names another"
+def _with_network_note(data: Prepared, settings: FitSettings, *, chosen: bool) -> Prepared:
+    """Say which network the shape of the data asks for, and how short a code is."""
+    if settings.is_autoencoder:
+        note = (
+            f"{len(data.preprocessing.features):,} features are rebuilt from a code of "
+            f"{settings.code:,}; --code sets its width"
+        )
+    elif chosen:
+        note = f"network {USUAL[data.form]}: the data are {data.form}; --network names another"
+    else:
+        return data
     return replace(data, notes=(*data.notes, note))
 
 

@@ -5,7 +5,7 @@ with the same number of threads, whether the run was interrupted and resumed or 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -39,7 +39,12 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorPart:
-    """One part of the data on the device: ``x`` of shape (rows, ...), ``y`` of shape (rows,)."""
+    """One part of the data on the device.
+
+    Args:
+        x: Shape (rows, ...).
+        y: Shape (rows,), or (rows, ...) where the objective wants more of a row.
+    """
 
     x: Tensor
     y: Tensor
@@ -248,7 +253,7 @@ class Loop:
             group["lr"] = lr
         with self._monitor.step(self.progress.step, len(rows)):
             self.optimizer.zero_grad()
-            output = self.model(self._train.x[rows])
+            output = joined(self.model(self._train.x[rows]))
             loss = self._objective.train_loss(output, self._train.y[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             self._monitor.before_update()
@@ -332,7 +337,12 @@ def blocks(x: Tensor, model: nn.Module | None = None) -> tuple[Tensor, ...]:
 def outputs(model: nn.Module, x: Tensor) -> Tensor:
     """Return a model's outputs, in eval mode without gradients, block by block."""
     with evaluating(model), torch.no_grad():
-        return torch.cat([model(block) for block in blocks(x, model)])
+        return torch.cat([joined(model(block)) for block in blocks(x, model)])
+
+
+def joined(output: Tensor | Mapping[str, Tensor]) -> Tensor:
+    """Return the outputs of several heads side by side, in their order; one output as it is."""
+    return output if isinstance(output, Tensor) else torch.cat(tuple(output.values()), dim=1)
 
 
 def in_batches(order: Tensor, size: int) -> list[Tensor]:

@@ -32,7 +32,7 @@ class SavedModel:
         network_arguments: What the builder was called with; JSON data.
         input_shape: Shape of one row as the network takes it.
         preprocessing: From data to rows, and from outputs to labels or values.
-        metric: Name of the metric in which it was scored.
+        metric: Name of the metric in which it was scored; of several targets one each, with commas.
         result: What is known of its score; JSON data.
         settings: The choices it was trained with; JSON data.
     """
@@ -119,10 +119,7 @@ def _rebuild(folder: Path, data: dict[str, Any]) -> SavedModel:
         reason = str(error).splitlines()[0]
         raise ModelFormatError(f"{weights} does not fit the network: {reason}") from error
     preprocessing = preprocessing_from_json(data["preprocessing"])
-    if data["network"]["arguments"].get("texts", []) != text_sizes(preprocessing):
-        raise ModelFormatError(
-            f"{folder / _JSON_NAME} is damaged: its network reads other texts than its columns have"
-        )
+    _check_fits(folder, data, preprocessing)
     return SavedModel(
         network=network.eval(),
         network_name=data["network"]["name"],
@@ -133,6 +130,20 @@ def _rebuild(folder: Path, data: dict[str, Any]) -> SavedModel:
         result=dict(data["result"]),
         settings=dict(data["settings"]),
     )
+
+
+def _check_fits(folder: Path, data: dict[str, Any], preprocessing: AnyPreprocessing) -> None:
+    """Refuse a description whose parts do not belong together."""
+    if data["network"]["arguments"].get("texts", []) != text_sizes(preprocessing):
+        raise ModelFormatError(
+            f"{folder / _JSON_NAME} is damaged: its network reads other texts than its columns have"
+        )
+    targets = max(1, len(preprocessing.targets))
+    if len(str(data["metric"]).split(", ")) != targets:
+        raise ModelFormatError(
+            f"{folder / _JSON_NAME} names the metric {data['metric']!r} for {targets} to score; "
+            "copy the whole model folder again"
+        )
 
 
 def _read_json(folder: Path) -> dict[str, Any]:

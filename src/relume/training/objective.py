@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
-from relume.training.data.preprocessing import AnyPreprocessing
+from relume.training.data.target import Target
 from relume.training.scores import METRICS
 
 IMBALANCE = 4.0
@@ -86,17 +86,15 @@ def is_imbalanced(y: NDArray[np.generic]) -> bool:
     return bool(counts.max() >= IMBALANCE * counts[counts > 0].min())
 
 
-def standardised(y: NDArray[np.generic], preprocessing: AnyPreprocessing) -> NDArray[np.float32]:
+def standardised(y: NDArray[np.generic], target: Target) -> NDArray[np.float32]:
     """Return a regression target in units of its training part's deviation from its mean."""
-    scaled = (y.astype(np.float64) - preprocessing.target_mean) / preprocessing.target_scale
+    scaled = (y.astype(np.float64) - target.mean) / target.scale
     return scaled.astype(np.float32)
 
 
-def in_own_unit(
-    output: NDArray[np.float32], preprocessing: AnyPreprocessing
-) -> NDArray[np.float64]:
+def in_own_unit(output: NDArray[np.float32], target: Target) -> NDArray[np.float64]:
     """Return standardised predictions in the target's own unit."""
-    return output.astype(np.float64) * preprocessing.target_scale + preprocessing.target_mean
+    return output.astype(np.float64) * target.scale + target.mean
 
 
 def _score(metric: str, y: Tensor, predicted: Tensor) -> float:

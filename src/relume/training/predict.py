@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from relume.errors import DataError, OutputError
 from relume.files import whole_file
@@ -17,15 +19,34 @@ from relume.training.data.prepare_images import is_image_source, read_images
 from relume.training.data.prepare_sequences import open_sequences, target_truth
 from relume.training.data.preprocessing import Preprocessing, as_table
 from relume.training.data.sequence_preprocessing import SequencePreprocessing
-from relume.training.data.target import as_float32, target_cells
+from relume.training.data.table import Table
+from relume.training.data.target import Target, as_float32, target_cells
 from relume.training.data.wording import counted, shown
 from relume.training.loop import outputs
 from relume.training.model_folder import SavedModel, load_model
-from relume.training.objective import in_own_unit
+from relume.training.reconstruction import rebuild, row_errors
 from relume.training.scores import METRICS, Score, score_against
+from relume.training.several import head_columns, predicted_values
 
 MOST_PROBABILITIES = 100
 """Classes up to which every class gets a column of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScore:
+    """How well a target is predicted where it is known.
+
+    Args:
+        target: Its name.
+        metric: What the score counts.
+        score: With its interval; ``None`` where no row has the target.
+        rows: Rows whose target is known.
+    """
+
+    target: str
+    metric: str
+    score: Score | None = None
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,28 +55,53 @@ class Predictions:
 
     Args:
         frame: One row for each row of the data, in its order: ``prediction`` and, for classes,
-            ``probability`` of the predicted class and one column for each class; before them, for
-            a folder of images, ``file``.
-        metric: What the score counts.
-        score: With its interval; ``None`` where the data does not hold the target.
-        rows_scored: Rows whose target is known.
+            ``probability`` of the predicted class and one column for each class; of several
+            targets ``prediction LABEL``, ``probability LABEL``, ``probability LABEL=CLASS``;
+            before them, for a folder of images, ``file``. Of an autoencoder ``error``, the mean
+            squared error of the standardised features, and the codes ``code 1``, ``code 2`` ...
+        scores: One for each target, or that of an autoencoder.
         notes: What a person should know.
     """
 
     frame: pl.DataFrame
-    metric: str
-    score: Score | None
-    rows_scored: int
+    scores: tuple[TargetScore, ...]
     notes: tuple[str, ...]
+
+    @property
+    def metric(self) -> str:
+        """What the score counts; of several targets that of the first."""
+        return self.scores[0].metric
+
+    @property
+    def score(self) -> Score | None:
+        """With its interval; ``None`` where the data does not hold the (first) target."""
+        return self.scores[0].score
+
+    @property
+    def rows_scored(self) -> int:
+        """Rows whose (first) target is known."""
+        return self.scores[0].rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Truth:
+    """A target where it is known.
+
+    Args:
+        y: Of the known rows; -1 for a class never seen.
+        known: (rows,), which rows these are.
+    """
+
+    y: NDArray[np.generic]
+    known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """What is predicted from, and the truth where it is known."""
+    """What is predicted from, and the truth of each target where the data holds it."""
 
     x: NDArray[np.float32]
-    truth: NDArray[np.generic] | None  # of the rows that are known; -1 for a class never seen
-    known: NDArray[np.bool_]
+    truths: tuple[_Truth | None, ...]
     files: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
@@ -84,17 +130,32 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
     else:
         rows = _table_rows(preprocessing, data)
     x = torch.from_numpy(rows.x).reshape(-1, *saved.input_shape)
+    if not preprocessing.targets:
+        return _rebuilt(saved, rows, x)
     output = outputs(saved.network, x).numpy()
-    if preprocessing.classes is not None:
-        predicted: NDArray[np.generic] = output.argmax(axis=1)
-        frame = _class_table(preprocessing.classes, output)
-    else:
-        predicted = in_own_unit(output[:, 0], preprocessing)
-        frame = pl.DataFrame({"prediction": predicted})
-    if rows.files is not None:
-        frame.insert_column(0, pl.Series("file", rows.files))
-    score, rows_scored, notes = _score(saved, rows, predicted)
-    return Predictions(frame, saved.metric, score, rows_scored, (*rows.notes, *notes))
+    columns: dict[str, Any] = {} if rows.files is None else {"file": rows.files}
+    scores, notes = [], list(rows.notes)
+    targets, metrics = preprocessing.targets, saved.metric.split(", ")
+    for target, metric, truth, head in zip(
+        targets, metrics, rows.truths, head_columns(targets), strict=True
+    ):
+        block = output[:, head]
+        _add_columns(columns, target, block, named=len(targets) > 1)
+        which = f" {shown(target.name)}" if len(targets) > 1 else ""
+        score, said = _score(target, metric, truth, block, which)
+        scores.append(score)
+        notes += said
+    return Predictions(pl.DataFrame(columns), tuple(scores), tuple(notes))
+
+
+def _rebuilt(saved: SavedModel, rows: _Rows, x: Tensor) -> Predictions:
+    codes, rebuilt = (tensor.numpy() for tensor in rebuild(saved.network, x))
+    columns: dict[str, Any] = {} if rows.files is None else {"file": rows.files}
+    columns["error"] = row_errors(rows.x, rebuilt)
+    columns |= {f"code {at + 1}": codes[:, at] for at in range(codes.shape[1])}
+    score, _ = score_against(METRICS[saved.metric], rows.x, rebuilt)
+    found = TargetScore("", saved.metric, score, len(rows.x))
+    return Predictions(pl.DataFrame(columns), (found,), rows.notes)
 
 
 def _table_rows(preprocessing: Preprocessing, data: str | Path | pl.DataFrame) -> _Rows:
@@ -102,18 +163,18 @@ def _table_rows(preprocessing: Preprocessing, data: str | Path | pl.DataFrame) -
     if not table.frame.height:
         raise DataError(f"{table.name} holds no row; there is nothing to predict")
     x = preprocessing.transform(table)
-    if not preprocessing.has_target(table):
-        return _Rows(x, None, np.zeros(len(x), bool))
-    cells = target_cells(
-        table, preprocessing.target_name, preprocessing.task, preprocessing.missing
-    )
+    truths = (_truth(table, target, preprocessing.missing) for target in preprocessing.targets)
+    return _Rows(x, tuple(truths))
+
+
+def _truth(table: Table, target: Target, missing: tuple[str, ...]) -> _Truth | None:
+    if target.name not in table.frame.columns:
+        return None
+    cells = target_cells(table, target.name, target.task, missing)
     known = cells.is_not_null().to_numpy()
-    truth: NDArray[np.generic]
-    if preprocessing.classes is None:
-        truth = as_float32(table, cells)[known]
-    else:
-        truth = level_codes(cells, preprocessing.classes)[known]
-    return _Rows(x, truth, known)
+    if target.classes is None:
+        return _Truth(as_float32(table, cells)[known], known)
+    return _Truth(level_codes(cells, target.classes)[known], known)
 
 
 def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFrame) -> _Rows:
@@ -132,10 +193,10 @@ def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFra
     preprocessing.check(images)
     every = np.arange(len(images))
     x = preprocessing.encode(images.pixels, every)
-    if images.labels is None:
-        return _Rows(x, None, np.zeros(len(x), bool), images.files, notes)
+    if images.labels is None or preprocessing.target is None:
+        return _Rows(x, (None,), images.files, notes)
     truth = level_codes(images.labels, preprocessing.classes or ())
-    return _Rows(x, truth, np.ones(len(x), bool), images.files, notes)
+    return _Rows(x, (_Truth(truth, np.ones(len(x), bool)),), images.files, notes)
 
 
 def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.DataFrame) -> _Rows:
@@ -149,9 +210,9 @@ def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.D
     preprocessing.check(sequences)
     x = preprocessing.encode(sequences, np.arange(len(sequences)))
     if sequences.target is None:
-        return _Rows(x, None, np.zeros(len(x), bool), notes=notes)
+        return _Rows(x, (None,), notes=notes)
     truth = target_truth(preprocessing.target, sequences)
-    return _Rows(x, truth, np.ones(len(x), bool), notes=notes)
+    return _Rows(x, (_Truth(truth, np.ones(len(x), bool)),), notes=notes)
 
 
 def write_predictions(predictions: Predictions, path: Path, *, overwrite: bool = False) -> None:
@@ -180,31 +241,48 @@ def check_predictions_path(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path} exists; choose another --out or --overwrite it")
 
 
-def _class_table(classes: tuple[str, ...], output: NDArray[np.float32]) -> pl.DataFrame:
+def _add_columns(
+    columns: dict[str, Any], target: Target, output: NDArray[np.float32], *, named: bool
+) -> None:
+    """Add what is predicted of a target; the columns carry its name where there are several."""
+    which = f" {target.name}" if named else ""
+
+    def add(name: str, values: Any) -> None:
+        while name in columns:  # two targets may spell the same name: "a=b" and class "b" of "a"
+            name += "_"
+        columns[name] = values
+
+    predicted = predicted_values(target, output)
+    if target.classes is None:
+        add(f"prediction{which}", predicted)
+        return
     probabilities = torch.from_numpy(output).double().softmax(dim=1).numpy()
-    predicted = output.argmax(axis=1)
-    columns = {
-        "prediction": [classes[index] for index in predicted],
-        "probability": probabilities.max(axis=1),
-    }
-    if len(classes) <= MOST_PROBABILITIES:
-        columns |= {f"probability {name}": probabilities[:, i] for i, name in enumerate(classes)}
-    return pl.DataFrame(columns)
+    add(f"prediction{which}", [target.classes[index] for index in predicted])
+    add(f"probability{which}", probabilities.max(axis=1))
+    if len(target.classes) <= MOST_PROBABILITIES:
+        for index, name in enumerate(target.classes):
+            add(f"probability{which}{'=' if named else ' '}{name}", probabilities[:, index])
 
 
 def _score(
-    saved: SavedModel, rows: _Rows, predicted: NDArray[np.generic]
-) -> tuple[Score | None, int, tuple[str, ...]]:
-    if rows.truth is None:
-        return None, 0, ()
-    y, known = rows.truth, rows.known
+    target: Target,
+    metric: str,
+    truth: _Truth | None,
+    output: NDArray[np.float32],
+    which: str,
+) -> tuple[TargetScore, list[str]]:
+    if truth is None:
+        return TargetScore(target.name, metric), []
+    y, known = truth.y, truth.known
     notes = []
     if not known.all():
-        notes.append(f"{int((~known).sum()):,} rows without a target are not scored")
+        notes.append(f"{int((~known).sum()):,} rows without a target{which} are not scored")
     if not known.any():
-        return None, 0, tuple(notes)
-    is_classes = saved.preprocessing.classes is not None
-    if is_classes and (strangers := int((y.astype(np.int64) < 0).sum())):
-        notes.append(f"{strangers:,} rows have a class that the model never saw: counted as wrong")
-    score, _ = score_against(METRICS[saved.metric], y, predicted[known])
-    return score, len(y), tuple(notes)
+        return TargetScore(target.name, metric), notes
+    if target.classes and (strangers := int((y.astype(np.int64) < 0).sum())):
+        notes.append(
+            f"{strangers:,} rows have a class{f' of{which}' if which else ''} that the model never "
+            "saw: counted as wrong"
+        )
+    score, _ = score_against(METRICS[metric], y, predicted_values(target, output)[known])
+    return TargetScore(target.name, metric, score, len(y)), notes

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from relume.training.architecture import USUAL
 from relume.training.data.prepared import Form
@@ -15,19 +16,24 @@ _ARRAY_STEPS = 6_000  # the same for images and sequences: a step learns and cos
 _LARGEST_BATCHES = {Form.TABLE: 1024, Form.IMAGES: 128, Form.SEQUENCES: 128, Form.TEXTS: 128}
 _DEFAULT_HIDDEN = {
     "mlp": (256, 128), "cnn": (32, 64), "resnet": (32, 64), "rnn": (64,), "transformer": (64, 64),
+    "autoencoder": (128, 64),
 }  # fmt: skip
 _DEFAULT_TEXT_HIDDEN = (128,)
 _DEFAULT_INIT = {"rnn": "identity"}  # Le et al. 2015, arXiv:1504.00941
 _DEFAULT_CLIP = {"rnn": 1.0, "transformer": 1.0}
+_DROPOUT = 0.3  # not for an autoencoder: its code is its limit
 
 
-def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -> FitSettings:
+def completed(
+    settings: FitSettings, train_rows: int, form: Form = Form.TABLE, *, features: int = 1
+) -> FitSettings:
     """Return the settings with everything chosen that was left open and hangs on the data.
 
     Args:
         settings: The choices made.
         train_rows: Rows of the training part.
         form: What the rows came as.
+        features: How many numbers a row has; an autoencoder's code is the root of that.
 
     Example:
         >>> done = completed(FitSettings(), 1078)
@@ -51,7 +57,19 @@ def completed(settings: FitSettings, train_rows: int, form: Form = Form.TABLE) -
         hidden=settings.hidden or hidden,
         init=settings.init or _DEFAULT_INIT.get(network, "he"),
         clip=settings.clip if settings.clip is not None else _DEFAULT_CLIP.get(network),
+        **_limits(settings, features),
     )
+
+
+def _limits(settings: FitSettings, features: int) -> dict[str, Any]:
+    """What keeps the network from learning the rows by heart: dropout, or the code."""
+    rebuilds = settings.is_autoencoder
+    dropout = 0.0 if rebuilds else _DROPOUT
+    code = max(1, round(math.sqrt(features))) if rebuilds else None
+    return {
+        "dropout": dropout if settings.dropout is None else settings.dropout,
+        "code": settings.code or code,
+    }
 
 
 def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
@@ -64,8 +82,9 @@ def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
     """
     if settings.threads is not None:
         return settings.threads
+    dense = settings.network in {"mlp", "autoencoder", "rnn"}
     is_small = settings.network == "bag" or (
-        settings.network in ("mlp", "rnn") and parameters * (settings.batch_size or 1) < _SMALL_STEP
+        dense and parameters * (settings.batch_size or 1) < _SMALL_STEP
     )
     return 1 if is_small else available
 

@@ -65,10 +65,26 @@ def r2(y: NDArray[np.generic], predicted: NDArray[np.generic], weights: Floats) 
         return np.asarray(1.0 - error / spread)
 
 
+def variance_rebuilt(
+    y: NDArray[np.generic], predicted: NDArray[np.generic], weights: Floats
+) -> Floats:
+    """R2 of all columns together, 1 - sum |y - p|^2 / sum |y - mean y|^2, for (rows, columns)."""
+    middle = y.mean(axis=0, dtype=np.float64)
+    shifted = y.astype(np.float64) - middle
+    total = weights.sum(axis=1)
+    mean = weights @ shifted / total[:, None]
+    spread = weights @ (shifted**2).sum(axis=1) - total * (mean**2).sum(axis=1)
+    gaps = y.astype(np.float64) - predicted.astype(np.float64)
+    error = weights @ (gaps**2).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(1.0 - error / spread)
+
+
 METRICS: dict[str, Metric] = {
     "accuracy": accuracy,
     "balanced accuracy": balanced_accuracy,
     "r2": r2,
+    "variance rebuilt": variance_rebuilt,
 }
 
 
@@ -84,9 +100,9 @@ def score_against(
 
     Args:
         metric: One of ``METRICS``.
-        y: True values, shape (rows,).
-        predicted: Predictions, shape (rows,).
-        rivals: Names and their predictions, each of shape (rows,).
+        y: True values, shape (rows,); (rows, columns) for ``variance rebuilt``.
+        predicted: Predictions, of the same shape.
+        rivals: Names and their predictions, each of the same shape.
         seed: Of the resampling.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import Any
 
 from relume.errors import SettingsError, UnknownNameError
 
-NETWORKS = ("mlp", "cnn", "resnet", "rnn", "transformer", "bag")
+NETWORKS = ("mlp", "cnn", "resnet", "rnn", "transformer", "bag", "autoencoder")
 NORMS = ("none", "batch", "layer")
 
 
@@ -17,8 +17,8 @@ class FitSettings:
     """Every choice of ``relume fit``; ``None`` means: chosen from the data, and said.
 
     Args:
-        target: Column to predict.
-        task: ``classification`` or ``regression``.
+        target: Column to predict, or several with commas between them: one head each.
+        task: ``classification`` or ``regression``; of several targets one each, with commas.
         test: File with an own test part.
         drop: Columns to leave out.
         categorical: Columns to read as categories.
@@ -30,12 +30,15 @@ class FitSettings:
             ``transformer`` where they are sequences; ``bag`` (the words in any order),
             ``transformer`` or ``rnn`` where columns hold text. Left out: ``mlp`` for tables,
             ``cnn`` for images, ``rnn`` for sequences, ``bag`` for tables with texts (``mlp``
-            leaves texts out).
+            leaves texts out). ``autoencoder`` rebuilds the features and needs no target; a
+            ``target`` is a column that it does not see.
         hidden: Widths of the hidden layers (channels for the convolutional networks; for sequences
-            one width as many times as there are layers).
+            one width as many times as there are layers; of an autoencoder those of the encoder).
+        code: Width of an autoencoder's code.
         activation: Name in the catalogue.
         norm: ``none``, ``batch`` or ``layer``; left out: none for mlp, batch for images.
-        dropout: Share of hidden units dropped in training, in [0, 1).
+        dropout: Share of hidden units dropped in training, in [0, 1); left out: 0.3, or 0 for an
+            autoencoder.
         init: Name of an initialisation; left out: ``identity`` for ``rnn``, ``he`` for the others.
         lr: Peak learning rate.
         clip: Largest norm of the gradient, which is scaled down to it, 0 for none; left out: 1 for
@@ -67,9 +70,10 @@ class FitSettings:
     test_fraction: float = 0.2
     network: str | None = None
     hidden: tuple[int, ...] | None = None
+    code: int | None = None
     activation: str = "relu"
     norm: str | None = None
-    dropout: float = 0.3
+    dropout: float | None = None
     init: str | None = None
     lr: float = 2e-3
     clip: float | None = None
@@ -92,8 +96,27 @@ class FitSettings:
                 raise SettingsError(f"{name} must {demand}; got {value}")
         for name, known in _CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in known:
-                raise UnknownNameError(name, str(value), known)
+            for part in [] if value is None else _parts(value) if name == "task" else [value]:
+                if part not in known:
+                    raise UnknownNameError(name, str(part), known)
+        if self.code is not None and not self.is_autoencoder:
+            raise SettingsError(
+                f"code {self.code} is for --network autoencoder; name that network or leave it out"
+            )
+        if self.task is not None and self.is_autoencoder:
+            raise SettingsError(
+                f"task {self.task}: an autoencoder predicts no target; leave it out"
+            )
+
+    @property
+    def is_autoencoder(self) -> bool:
+        """Whether the features are rebuilt and nothing is predicted."""
+        return self.network == "autoencoder"
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that were given, in the order of the targets."""
+        return () if self.task is None else _parts(self.task)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; ``from_mapping`` reads it back."""
@@ -142,6 +165,7 @@ _DEMANDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "validation_fraction": _PART,
     "test_fraction": _PART,
     "hidden": (lambda value: bool(value) and min(value) >= 1, "be widths of at least 1"),
+    "code": _COUNT,
     "dropout": _SHARE,
     "lr": (lambda value: 0 < value < 1e6, "be above 0"),
     "clip": (lambda value: 0 <= value < 1e6, "be at least 0"),
@@ -161,6 +185,10 @@ _CHOICES = {
     "task": ("classification", "regression"),
     "class_weights": ("auto", "balanced", "none"),
 }
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 def _wording(annotation: Any) -> str:

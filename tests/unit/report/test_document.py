@@ -131,6 +131,17 @@ def test_comparisons_say_better_worse_or_no_difference(tmp_path):
     assert document.headline.startswith("0.900 R² on the test rows; a 0.800")
 
 
+def test_the_headline_names_the_first_of_many_targets(tmp_path):
+    parts = [{"target": f"t{at}", "metric": "r2", "score": at / 10} for at in range(5)]
+    info = RunInfo(status="finished", result={"targets": [*parts, {"target": "no score"}, 3]})
+    document = build_document(run_of(tmp_path, info=info))
+    assert [part.target for part in document.results] == ["t0", "t1", "t2", "t3", "t4"]
+    assert document.headline == (
+        "t0: 0.000 R² on the test rows; t1: 0.100 R² on the test rows; "
+        "t2: 0.200 R² on the test rows; 2 more targets below; units not observed"
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [

@@ -55,6 +55,7 @@ def edited(copy, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda d: d.update(metric="r2, r2"), "names the metric 'r2, r2' for 1 to score"),
         (lambda d: d.update(version=99), "model version 99"),
         (lambda d: d.update(format="other"), "does not describe a Relume model"),
         (lambda d: d.update(extra=1), "unknown fields: extra"),

@@ -86,8 +86,8 @@ def test_weights_are_taken_when_classes_are_imbalanced_or_asked_for():
 
 def test_a_target_goes_to_its_unit_and_back():
     prepared = prepare("diabetes", DataOptions())
-    scaled = standardised(prepared.train.y, prepared.preprocessing)
+    scaled = standardised(prepared.train.y, prepared.preprocessing.target)
     assert scaled.mean() == pytest.approx(0, abs=1e-6)
     assert scaled.std() == pytest.approx(1, abs=1e-6)
-    back = in_own_unit(scaled, prepared.preprocessing)
+    back = in_own_unit(scaled, prepared.preprocessing.target)
     np.testing.assert_allclose(back, prepared.train.y, rtol=1e-5)

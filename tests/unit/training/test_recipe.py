@@ -64,3 +64,13 @@ def test_what_is_left_open_is_chosen_by_the_network():
     given = completed(FitSettings(init="orthogonal", clip=0.0), 1000, Form.SEQUENCES)
     assert (given.init, given.clip) == ("orthogonal", 0.0)
     assert threads_for(sequences, 5_000, 8) == 1
+
+
+def test_an_autoencoder_has_a_code_and_no_dropout():
+    done = completed(FitSettings(network="autoencoder"), 1000, features=64)
+    assert (done.code, done.dropout, done.hidden) == (8, 0.0, (128, 64))
+    given = FitSettings(network="autoencoder", code=3, dropout=0.1)
+    assert (completed(given, 9, features=64).code, completed(given, 9).dropout) == (3, 0.1)
+    assert (completed(FitSettings(), 1000).dropout, completed(FitSettings(), 9).code) == (0.3, None)
+    assert completed(FitSettings(dropout=0.0), 1000).dropout == 0.0
+    assert threads_for(done, 50_000, 8) == 1

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -14,6 +16,11 @@ PEERS = {
     "accuracy": (metrics.accuracy_score, CLASSES, GUESSES),
     "balanced accuracy": (metrics.balanced_accuracy_score, CLASSES, GUESSES),
     "r2": (metrics.r2_score, VALUES, ESTIMATES),
+    "variance rebuilt": (
+        partial(metrics.r2_score, multioutput="variance_weighted"),
+        np.stack([VALUES, CLASSES], axis=1),
+        np.stack([ESTIMATES, GUESSES], axis=1),
+    ),
 }
 
 

@@ -87,3 +87,20 @@ def test_every_setting_is_an_option_and_its_help_tells_the_default():
         else:
             assert field.default is None or field.default == (), field.name
     assert CliRunner().invoke(build_app(), ["fit", "--help"]).exit_code == 0
+
+
+def test_a_task_for_each_of_several_targets():
+    assert FitSettings().tasks == ()
+    several = FitSettings(task="classification, regression")
+    assert several.tasks == ("classification", "regression")
+    with pytest.raises(UnknownNameError, match="unknown task 'regresion'; did you mean regression"):
+        FitSettings(task="classification,regresion")
+
+
+def test_what_only_an_autoencoder_has_and_has_not():
+    with pytest.raises(SettingsError, match="code 3 is for --network autoencoder"):
+        FitSettings(code=3)
+    with pytest.raises(SettingsError, match="code must be at least 1; got 0"):
+        FitSettings(network="autoencoder", code=0)
+    with pytest.raises(SettingsError, match="an autoencoder predicts no target"):
+        FitSettings(network="autoencoder", task="regression")

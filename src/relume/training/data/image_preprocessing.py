@@ -18,7 +18,6 @@ from relume.training.data.channel_scaling import (
 from relume.training.data.image_set import ImageSet, described
 from relume.training.data.stored import target_from_json
 from relume.training.data.target import Target
-from relume.training.data.task import Task
 from relume.training.data.wording import shown
 
 KIND, VERSION = "images", 1
@@ -36,18 +35,18 @@ class ImagePreprocessing:
         pixel_type: ``uint8`` or ``float32``, as the images were given.
         means: One a channel, over the pixels of the training images.
         scales: One a channel, the standard deviation (ddof 0) of the same.
-        target: What is predicted; always classes.
+        target: What is predicted, always classes; None where the pixels are rebuilt.
     """
 
     shape: tuple[int, int, int]
     pixel_type: str
     means: tuple[float, ...]
     scales: tuple[float, ...]
-    target: Target
+    target: Target | None
 
     @classmethod
     def fit(
-        cls, pixels: NDArray[Any], rows: NDArray[np.int64], target: Target
+        cls, pixels: NDArray[Any], rows: NDArray[np.int64], target: Target | None
     ) -> "ImagePreprocessing":
         """Learn from some of the images; no other is looked at.
 
@@ -75,29 +74,14 @@ class ImagePreprocessing:
         )
 
     @property
-    def task(self) -> Task:
-        """What is predicted: always classes."""
-        return self.target.task
+    def targets(self) -> tuple[Target, ...]:
+        """What is predicted."""
+        return () if self.target is None else (self.target,)
 
     @property
     def classes(self) -> tuple[str, ...] | None:
         """The class labels in the order of their indices."""
-        return self.target.classes
-
-    @property
-    def target_name(self) -> str:
-        """What is predicted."""
-        return self.target.name
-
-    @property
-    def target_mean(self) -> float:
-        """0: classes have no mean."""
-        return self.target.mean
-
-    @property
-    def target_scale(self) -> float:
-        """1: classes have no deviation."""
-        return self.target.scale
+        return None if self.target is None else self.target.classes
 
     def check(self, images: ImageSet) -> None:
         """Refuse images of another shape, or of another kind of numbers.
@@ -155,7 +139,7 @@ class ImagePreprocessing:
             "pixel_type": plain.choice(*PIXEL_TYPES),
             "means": plain.sequence(plain.number),
             "scales": plain.sequence(plain.not_negative),
-            "target": target_from_json,
+            "target": plain.optional(target_from_json),
         }
         given = plain.fields(data, "preprocessing", checks)
         shape, target = given["shape"], given["target"]
@@ -163,7 +147,7 @@ class ImagePreprocessing:
             raise ModelFormatError(f"preprocessing: {shape} is no shape of an image")
         if not len(given["means"]) == len(given["scales"]) == shape[0]:
             raise ModelFormatError(f"preprocessing: {shape[0]} channels need as many means, scales")
-        if target.classes is None or (target.mean, target.scale) != (0, 1):
+        if target and (target.classes is None or (target.mean, target.scale) != (0, 1)):
             raise ModelFormatError("preprocessing: the target of images is classes")
         return cls(shape, given["pixel_type"], given["means"], given["scales"], target)
 

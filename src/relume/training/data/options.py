@@ -1,5 +1,6 @@
 """What a person may say about a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ class DataOptions:
     """What a person may say about a table.
 
     Args:
-        target: Column to predict; None for the usual one.
+        target: Column to predict, or several with commas between; None for the usual one.
         test: A file with rows to test on; None to set some of the rows aside.
-        task: What to predict; None to find out.
+        task: What to predict, of several targets one each; None to find out.
         drop: Columns to leave out.
         categorical: Columns to read as categories, whatever they hold.
         text: Columns to read as text, word by word, however short.
@@ -26,11 +27,12 @@ class DataOptions:
         validation_fraction: Share of all rows that is set aside to steer training, in (0, 1).
         test_fraction: Share of all rows that is set aside to test on, in (0, 1).
         seed: Of the split.
+        unsupervised: Whether nothing is predicted; then ``target`` names columns to leave out.
     """
 
     target: str | None = None
     test: Path | None = None
-    task: Task | None = None
+    task: Task | tuple[Task, ...] | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class DataOptions:
     validation_fraction: float = 0.2
     test_fraction: float = 0.2
     seed: int = 0
+    unsupervised: bool = False
 
 
 def shares(options: DataOptions) -> tuple[float, ...]:
@@ -71,23 +74,25 @@ def check_fractions(options: DataOptions) -> None:
         )
 
 
-def check_columns(table: Table, target: str, options: DataOptions) -> None:
+def check_columns(table: Table, targets: tuple[str, ...], options: DataOptions) -> None:
     """Refuse options that name columns which are not there, or not meant.
 
     Raises:
         DataError: One does.
     """
     require_columns(table.name, options.drop, table.frame.columns, "--drop")
-    if target in options.drop:
-        raise DataError(f"--drop {shown(target)}: this is the target; name another with --target")
-    if target in options.categorical:
-        raise DataError(
-            f"--categorical {shown(target)}: this is the target; --task classification is meant"
-        )
+    which = "the target" if len(targets) == 1 else "a target"
+    for target in targets:
+        if target in options.drop:
+            raise DataError(f"--drop {shown(target)}: this is {which}; name another with --target")
+        if target in options.categorical:
+            raise DataError(
+                f"--categorical {shown(target)}: this is {which}; --task classification is meant"
+            )
     for flag, names in (("--categorical", options.categorical), ("--text", options.text)):
         require_columns(table.name, names, table.frame.columns, flag)
         for name in names:
-            why = _why_not(table, target, options, name)
+            why = _why_not(table, targets, options, name)
             if why:
                 raise DataError(f"{flag} {shown(name)}: this column {why}; leave the option out")
     both = set(options.categorical) & set(options.text)
@@ -110,10 +115,10 @@ def refuse_column_options(options: DataOptions, instead: str) -> None:
             raise DataError(f"--{name} is for the columns of tables; {instead}: leave it out")
 
 
-def _why_not(table: Table, target: str, options: DataOptions, name: str) -> str:
+def _why_not(table: Table, targets: Sequence[str], options: DataOptions, name: str) -> str:
     """Say why a column cannot be read in a way that was asked for; empty if it can."""
-    if name == target:
-        return "is the target"
+    if name in targets:
+        return "is the target" if len(targets) == 1 else "is a target"
     if name in options.drop:
         return "is dropped"
     return "holds no single values" if is_unreadable(table.frame.schema[name]) else ""

@@ -28,18 +28,18 @@ from relume.training.data.preprocessing import Preprocessing
 from relume.training.data.repeats import count_repeats, row_hashes
 from relume.training.data.split import split_rows
 from relume.training.data.table import Table, frame_digest, read_data, read_table
-from relume.training.data.target import (
-    as_float32,
-    check_varies,
-    choose_target,
-    find_classes,
-    find_task,
-    fit_target,
-    target_cells,
+from relume.training.data.target import target_cells
+from relume.training.data.targets import (
+    Labelled,
+    choose_targets,
+    joined,
+    left_out_notes,
+    read_targets,
+    rows_with_all,
 )
 from relume.training.data.task import Task
 from relume.training.data.text import TextColumn, find_prose, text_notes
-from relume.training.data.wording import counted, require_columns, shown
+from relume.training.data.wording import counted, listed, require_columns, shown
 
 __all__ = [
     "DataOptions",
@@ -61,20 +61,11 @@ class _Source:
 
     table: Table
     test: Table | None
-    target: str
+    targets: tuple[str, ...]
     features: list[str]
     dropped: list[Dropped]
     is_usual: bool  # built-in data, and the target that they are known for
     shape: tuple[int, int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Labelled:
-    """The rows that have a target, their encoded target and its classes."""
-
-    rows: NDArray[np.int64]
-    y: NDArray[np.generic]
-    classes: tuple[str, ...] | None
 
 
 def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
@@ -102,8 +93,11 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
         return _prepare_arrays(data, options)
     notes: list[str] = []
     source = _open(data, options, notes)
-    labelled = _read_target(source, options, notes)
-    splits = split_rows(_groups(labelled), shares(options), options.seed)
+    labelled = read_targets(
+        source.table, source.targets, options, notes, say_task=not source.is_usual
+    )
+    parts = shares(options)
+    splits = split_rows(labelled.groups(len(parts)), parts, options.seed)
     readings = find_readings(
         source.table, source.features, options.missing, {*options.categorical, *options.text}
     )
@@ -123,12 +117,13 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
     if repeats:
         notes.append(
             f"{counted(repeats, 'test row')} of {len(tested):,} also stand in the training part, "
-            "alike in every column used and the target: the test score flatters"
+            f"alike in every column used{' and the target' if preprocessing.targets else ''}: "
+            "the test score flatters"
         )
     validation, test = others
     return Prepared(
         name=source.table.name,
-        task=preprocessing.task,
+        task=preprocessing.task if preprocessing.targets else None,
         preprocessing=preprocessing,
         train=train,
         validation=validation,
@@ -164,68 +159,49 @@ def _open(data: str | Path | pl.DataFrame, options: DataOptions, notes: list[str
             "the columns of a CSV file are separated by a comma, semicolon, tab or bar"
         )
     builtin = find_builtin(data)
-    target, note = choose_target(table, options.target, builtin.target if builtin else None)
+    usual = builtin.target if builtin else None
+    if options.unsupervised and options.target is None:
+        targets, note = tuple(filter(None, [usual])), ""
+    else:
+        targets, note = choose_targets(table, options.target, usual)
     notes += [note] if note else []
     if table.frame.height == 0:
         raise DataError(f"{table.name} has no rows; give at least {FEWEST_ROWS}")
-    check_columns(table, target, options)
-    features, dropped = _features(table, target, options)
-    is_usual = builtin is not None and builtin.target == target
+    check_columns(table, targets, options)
+    features, dropped = _features(table, targets, options)
+    is_usual = builtin is not None and targets == (builtin.target,)
+    if options.unsupervised:
+        notes += _left_out_columns(targets)
     is_whole = is_usual and not (options.drop or options.categorical or options.text)
     shape = builtin.shape if builtin is not None and is_whole else None
-    return _Source(table, test, target, features, dropped, is_usual, shape)
+    predicted = () if options.unsupervised else targets
+    return _Source(table, test, predicted, features, dropped, is_usual, shape)
 
 
-def _features(table: Table, target: str, options: DataOptions) -> tuple[list[str], list[Dropped]]:
-    unused = {target, *options.drop}
+def _left_out_columns(names: tuple[str, ...]) -> list[str]:
+    what = f"{'column' if len(names) == 1 else 'columns'} {listed(names)}"
+    return [f"{what} left out: an autoencoder has no target"] if names else []
+
+
+def _features(
+    table: Table, targets: tuple[str, ...], options: DataOptions
+) -> tuple[list[str], list[Dropped]]:
+    unused = {*targets, *options.drop}
     types = {name: dtype for name, dtype in table.frame.schema.items() if name not in unused}
     features = [name for name, dtype in types.items() if not is_unreadable(dtype)]
     if not features:
-        raise DataError(f"{table.name}: beside the target {shown(target)} no column is left")
+        what = f"{'target' if len(targets) == 1 else 'targets'} {listed(targets)}"
+        what = what if targets else "columns to drop"
+        raise DataError(f"{table.name}: beside the {what} no column is left")
     unreadable = [name for name, dtype in types.items() if is_unreadable(dtype)]
     return features, [Dropped(name, Reason.UNREADABLE) for name in unreadable]
-
-
-def _read_target(source: _Source, options: DataOptions, notes: list[str]) -> _Labelled:
-    table = source.table
-    task, note = find_task(table, source.target, options.task, options.missing)
-    notes += [note] if note and not source.is_usual else []
-    cells = target_cells(table, source.target, task, options.missing)
-    rows = cells.is_not_null().arg_true().to_numpy().astype(np.int64)
-    notes += _left_out_notes(cells, "")
-    if len(rows) < FEWEST_ROWS:
-        with_target = "" if len(rows) == cells.len() else " with a target"
-        raise DataError(
-            f"{table.name} has {counted(len(rows), 'row')}{with_target}; "
-            f"at least {FEWEST_ROWS} are needed"
-        )
-    if task is Task.REGRESSION:
-        check_varies(table, cells)
-        return _Labelled(rows, as_float32(table, cells)[rows], None)
-    classes, codes = find_classes(table.name, cells.drop_nulls(), len(shares(options)))
-    return _Labelled(rows, codes, classes)
-
-
-def _left_out_notes(target: pl.Series, where: str) -> list[str]:
-    missing = target.null_count()
-    if not missing:
-        return []
-    rows = counted(missing, "row")
-    why = "it is empty, or a text that means missing, such as NA or None"
-    return [f"{rows} without target {shown(target.name)}{where} left out ({why})"]
-
-
-def _groups(labelled: _Labelled) -> NDArray[np.int64]:
-    if labelled.classes is None:
-        return np.zeros(len(labelled.rows), np.int64)
-    return labelled.y.astype(np.int64)
 
 
 def _fit(
     source: _Source,
     readings: list[Reading],
     cells: pl.DataFrame,
-    labelled: _Labelled,
+    labelled: Labelled,
     split: NDArray[np.int64],
     options: DataOptions,
 ) -> Preprocessing:
@@ -243,8 +219,8 @@ def _fit(
             f"{source.table.name}: no column is left to learn from: "
             f"{'; '.join(dropped_notes(dropped))}"
         )
-    target = fit_target(source.target, labelled.classes, labelled.y[split])
-    return Preprocessing(tuple(columns), target, tuple(dropped), options.missing)
+    targets = labelled.fit(split, source.table.name)
+    return Preprocessing(tuple(columns), targets, tuple(dropped), options.missing)
 
 
 def _fit_columns(
@@ -279,7 +255,7 @@ def _fit_notes(preprocessing: Preprocessing) -> list[str]:
 def _part(
     preprocessing: Preprocessing,
     cells: pl.DataFrame,
-    labelled: _Labelled,
+    labelled: Labelled,
     split: NDArray[np.int64],
 ) -> Part:
     rows = labelled.rows[split]
@@ -290,16 +266,26 @@ def _test_part(
     preprocessing: Preprocessing, table: Table, notes: list[str]
 ) -> tuple[Part, NDArray[np.uint64]]:
     """Encode an own test file; also return the hashes of its rows."""
-    target = preprocessing.target
+    targets = preprocessing.targets
     readings = [column.reading for column in preprocessing.columns]
-    wanted = [target.name, *(reading.name for reading in readings)]
+    wanted = [*(target.name for target in targets), *(reading.name for reading in readings)]
     require_columns(table.name, wanted, table.frame.columns)
-    labels = target_cells(table, target.name, target.task, preprocessing.missing)
-    present = labels.is_not_null().arg_true().to_numpy().astype(np.int64)
+    labels = [
+        target_cells(table, target.name, target.task, preprocessing.missing) for target in targets
+    ]
+    present = rows_with_all(labels, table.frame.height)
     if not len(present):
-        raise DataError(f"{table.name}: target {shown(target.name)} is missing in every row")
-    notes += _left_out_notes(labels, f" in {shown(table.name)}")
-    y = target.encode_cells(table, labels)[present]
+        what = "target" if len(targets) == 1 else "one of the targets"
+        what += f" {listed([target.name for target in targets])}"
+        raise DataError(f"{table.name}: {what} is missing in every row")
+    notes += left_out_notes(labels, f" in {shown(table.name)}")
+    y = joined(
+        [
+            target.encode_cells(table, cells)[present]
+            for target, cells in zip(targets, labels, strict=True)
+        ],
+        len(present),
+    )
     cells = read_cells(table, readings, preprocessing.missing)[present]
     return Part(preprocessing.encode(cells), y, present), row_hashes(cells, y)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from relume.errors import DataError
 from relume.training.data.encoding import level_codes
@@ -85,7 +86,7 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
     _check_options(options)
     images = read_images(data)
     test = _own_test(images, options)
-    labels = _labels(images)
+    labels = None if options.unsupervised else _labels(images)
     if len(images) < FEWEST_ROWS:
         raise DataError(
             f"{images.name} has {counted(len(images), 'image')} to learn from; "
@@ -93,9 +94,9 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
         )
     validation = options.validation_fraction
     parts = shares(options) if test is None else (1 - validation, validation)
-    classes, codes = find_classes(images.name, labels, len(parts))
-    splits = split_rows(codes, parts, options.seed)
-    target = Target(labels.name, classes)
+    target, codes = _target(images, labels, len(parts))
+    groups = codes.astype(np.int64) if target else np.zeros(len(images), np.int64)
+    splits = split_rows(groups, parts, options.seed)
     preprocessing = ImagePreprocessing.fit(images.pixels, splits[0], target)
     if not any(preprocessing.scales):
         raise DataError(f"{images.name}: the training images are all of one even colour")
@@ -111,7 +112,7 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
     repeats = count_repeats(hashes, array_hashes(tested.pixels, tested_rows, encoded[-1].y))
     return Prepared(
         name=images.name,
-        task=Task.CLASSIFICATION,
+        task=target.task if target else None,
         preprocessing=preprocessing,
         train=encoded[0],
         validation=encoded[1],
@@ -125,7 +126,7 @@ def prepare_images(data: str | Path, options: DataOptions) -> Prepared:
 def _check_options(options: DataOptions) -> None:
     check_fractions(options)
     refuse_column_options(options, "the classes of images are their subfolders or labels")
-    if options.task is Task.REGRESSION:
+    if options.task not in {None, Task.CLASSIFICATION, (Task.CLASSIFICATION,)}:
         raise DataError("--task regression: images are predicted as classes; leave it out")
 
 
@@ -151,8 +152,21 @@ def _labels(images: ImageSet) -> pl.Series:
     return images.labels
 
 
+def _target(
+    images: ImageSet, labels: pl.Series | None, parts: int
+) -> tuple[Target | None, NDArray[np.generic]]:
+    """What is predicted, and the class of each image; none for an autoencoder."""
+    if labels is None:
+        return None, np.empty((len(images), 0))
+    classes, codes = find_classes(images.name, labels, parts)
+    return Target(labels.name, classes), codes
+
+
 def _test_part(preprocessing: ImagePreprocessing, test: ImageSet) -> Part:
     preprocessing.check(test)
+    rows = np.arange(len(test))
+    if preprocessing.target is None:
+        return Part(preprocessing.encode(test.pixels, rows), np.empty((len(test), 0)), rows)
     labels = _labels(test)
     y = level_codes(labels, preprocessing.classes or ()).copy()  # what polars hands out is not ours
     if y.min() < 0:
@@ -162,7 +176,6 @@ def _test_part(preprocessing: ImagePreprocessing, test: ImageSet) -> Part:
             f"{test.name}: image {row + 1:,} has the label {shown(label)}, "
             "which no training image has; leave it out, or add such images to learn from"
         )
-    rows = np.arange(len(test))
     return Part(preprocessing.encode(test.pixels, rows), y, rows)
 
 
@@ -177,7 +190,7 @@ def _notes(
     if repeats:
         notes.append(
             f"{counted(repeats, 'test image')} also stand in the training part, alike in every "
-            "pixel and the label: the test score flatters"
+            f"pixel{'' if options.unsupervised else ' and the label'}: the test score flatters"
         )
     return tuple(notes)
 

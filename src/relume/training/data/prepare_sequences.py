@@ -66,6 +66,11 @@ def prepare_sequences(data: str | Path, options: DataOptions) -> Prepared:
     """
     check_fractions(options)
     refuse_column_options(options, "the target of sequences is an array of its own")
+    if options.unsupervised:
+        raise DataError(
+            "--network autoencoder is for tables and images; the data are sequences: use rnn, "
+            "transformer or mlp"
+        )
     sequences = open_sequences(data)
     test, notes = _own_test(sequences, options)
     if len(sequences) < FEWEST_ROWS:
@@ -134,20 +139,31 @@ def _read_target(
     """Find the task; return the encoded target of every row, and the classes."""
     target = _known_target(sequences)
     table = _as_table(sequences, target)
-    asked = options.task or NAMED_TASKS.get(target.name)
+    given = _given_task(options)
+    asked = given or NAMED_TASKS.get(target.name)
     task, note = find_task(table, target.name, asked, ())
     notes += [note] if note else []
     if task is Task.REGRESSION:
         amounts = _amounts(sequences, target)
         check_varies(table, amounts)
         return as_float32(table, amounts), None
-    if options.task is None and target.dtype == pl.Float64 and not _is_whole(target):
+    if given is None and target.dtype == pl.Float64 and not _is_whole(target):
         raise DataError(
             f"{sequences.name}: {shown(target.name)} holds {_first_fraction(target)}; labels are "
             "whole numbers or texts: rename the array to values, or add --task regression"
         )
     classes, codes = find_classes(sequences.name, _labels(target), parts)
     return codes, classes
+
+
+def _given_task(options: DataOptions) -> Task | None:
+    if not isinstance(options.task, tuple):
+        return options.task
+    if len(options.task) > 1:
+        raise DataError(
+            f"--task {','.join(options.task)}: sequences have one target; name one task, or none"
+        )
+    return options.task[0]
 
 
 def _known_target(sequences: SequenceSet) -> pl.Series:
@@ -193,7 +209,7 @@ def _first_fraction(amounts: pl.Series) -> float:
 def _test_part(preprocessing: SequencePreprocessing, test: SequenceSet) -> Part:
     preprocessing.check(test)
     y = target_truth(preprocessing.target, test)
-    unknown = preprocessing.classes is not None and y.astype(np.int64) < 0
+    unknown = preprocessing.target.classes is not None and y.astype(np.int64) < 0
     if np.any(unknown):
         row = int(np.flatnonzero(unknown)[0])
         raise DataError(

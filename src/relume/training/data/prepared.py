@@ -32,7 +32,8 @@ class Part:
         x: (rows, features), float32; the pixels of an image channel by channel, row by row; the
             features of a sequence step by step; the words of texts, as whole numbers, behind all
             other features.
-        y: (rows,), class indices as int64, or values in the target's own unit as float32.
+        y: (rows,), class indices as int64, or values in the target's own unit as float32; of
+            several targets, or none, (rows, targets), the same as float64.
         rows: (rows,), where each row stands in its source, counted from 0 and ascending.
     """
 
@@ -47,7 +48,7 @@ class Prepared:
 
     Args:
         name: What a person knows the data by.
-        task: What is predicted.
+        task: What is predicted; of several targets the first; None where there is none.
         preprocessing: What was learnt from the training part.
         train: The rows to learn from.
         validation: The rows to steer training by.
@@ -58,7 +59,7 @@ class Prepared:
     """
 
     name: str
-    task: Task
+    task: Task | None
     preprocessing: AnyPreprocessing
     train: Part
     validation: Part

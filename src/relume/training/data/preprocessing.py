@@ -20,7 +20,8 @@ from relume.training.data.stored import (
     column_from_json,
     column_to_json,
     dropped_from_json,
-    target_from_json,
+    targets_from_json,
+    targets_to_json,
 )
 from relume.training.data.table import Table
 from relume.training.data.target import Target
@@ -33,17 +34,17 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Fitted columns and target.
+    """Fitted columns and targets.
 
     Args:
         columns: What was learnt of each column used, in the order of the features.
-        target: What is predicted.
+        targets: What is predicted: one column, several or, where features are rebuilt, none.
         dropped: Columns that were left out, and why.
         missing: Texts that mean a missing value, beside the usual ones.
     """
 
     columns: tuple[FittedColumn, ...]
-    target: Target
+    targets: tuple[Target, ...]
     dropped: tuple[Dropped, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -51,6 +52,11 @@ class Preprocessing:
     def features(self) -> tuple[str, ...]:
         """The name of every encoded feature, in order."""
         return tuple(name for column in self.columns for name in column.features)
+
+    @property
+    def target(self) -> Target:
+        """What is predicted; of several targets the first."""
+        return self.targets[0]
 
     @property
     def texts(self) -> tuple[TextColumn, ...]:
@@ -134,7 +140,7 @@ class Preprocessing:
         return {
             "version": VERSION,
             "columns": [column_to_json(column) for column in self.columns],
-            "target": plain.as_plain(self.target),
+            "target": targets_to_json(self.targets),
             "dropped": [plain.as_plain(dropped) for dropped in self.dropped],
             "missing": list(self.missing),
         }
@@ -149,14 +155,16 @@ class Preprocessing:
         checks: dict[str, plain.Check] = {
             "version": plain.exactly(VERSION),
             "columns": plain.sequence(column_from_json, least=1),
-            "target": target_from_json,
+            "target": targets_from_json,
             "dropped": plain.sequence(dropped_from_json),
             "missing": plain.sequence(plain.text),
         }
         given = plain.fields(data, "preprocessing", checks)
-        del given["version"]
-        fitted = cls(**given)
-        names = [fitted.target_name, *(column.reading.name for column in fitted.columns)]
+        fitted = cls(given["columns"], given["target"], given["dropped"], given["missing"])
+        names = [
+            *(target.name for target in fitted.targets),
+            *(column.reading.name for column in fitted.columns),
+        ]
         if len(set(names)) < len(names):
             raise ModelFormatError("preprocessing: two columns (or column and target) share a name")
         if fitted.texts != fitted.columns[len(fitted.columns) - len(fitted.texts) :]:

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 
 def row_hashes(cells: pl.DataFrame, y: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each row's cells and target, equal for equal rows.
+    """Return a 64-bit hash of each row's cells and targets, equal for equal rows.
 
     Example:
         >>> hashes = row_hashes(pl.DataFrame({"a": ["x", "y", "x"]}), np.array([0, 0, 0]))
         >>> (hashes == hashes[0]).tolist()
         [True, False, True]
     """
-    both = pl.DataFrame({"cells": cells.hash_rows(seed=0), "y": y})
+    targets = {f"y{at}": column for at, column in enumerate(np.atleast_2d(y.T))}
+    both = pl.DataFrame({"cells": cells.hash_rows(seed=0), **targets})
     return both.hash_rows(seed=0).to_numpy()
 
 

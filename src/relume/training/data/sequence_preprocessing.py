@@ -12,7 +12,6 @@ from relume.training.data.channel_scaling import BLOCK, channel_moments, scaled
 from relume.training.data.sequence_set import SequenceSet, described
 from relume.training.data.stored import target_from_json
 from relume.training.data.target import Target
-from relume.training.data.task import Task
 from relume.training.data.wording import counted, shown
 
 KIND, VERSION = "sequences", 1
@@ -72,29 +71,9 @@ class SequencePreprocessing:
         return tuple(f"step {step} {name}" for step in range(self.steps) for name in names)
 
     @property
-    def task(self) -> Task:
-        """What is predicted."""
-        return self.target.task
-
-    @property
-    def classes(self) -> tuple[str, ...] | None:
-        """The class labels in the order of their indices; None for regression."""
-        return self.target.classes
-
-    @property
-    def target_name(self) -> str:
-        """What is predicted."""
-        return self.target.name
-
-    @property
-    def target_mean(self) -> float:
-        """Mean of the training part's target, in its own unit; 0 for classification."""
-        return self.target.mean
-
-    @property
-    def target_scale(self) -> float:
-        """Standard deviation of the training part's target; 1 for classification."""
-        return self.target.scale
+    def targets(self) -> tuple[Target, ...]:
+        """What is predicted: one target."""
+        return (self.target,)
 
     @property
     def described(self) -> str:

@@ -72,6 +72,23 @@ def target_from_json(data: Any, where: str) -> Target:
     return Target(**plain.fields(data, where, checks))
 
 
+def targets_to_json(targets: tuple[Target, ...]) -> Any:
+    """Return one target as an object, several or none as a list of them."""
+    return plain.as_plain(targets[0] if len(targets) == 1 else targets)
+
+
+def targets_from_json(data: Any, where: str) -> tuple[Target, ...]:
+    """Return what :func:`targets_to_json` was given.
+
+    Raises:
+        ModelFormatError: The data is no target, nor a list of them.
+    """
+    if not isinstance(data, list):
+        return (target_from_json(data, where),)
+    several: tuple[Target, ...] = plain.sequence(target_from_json)(data, where)
+    return several
+
+
 def dropped_from_json(data: Any, where: str) -> Dropped:
     """Return a dropped column.
 

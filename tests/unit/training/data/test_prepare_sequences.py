@@ -39,7 +39,7 @@ def test_scaling_is_that_of_the_training_part(tmp_path):
     for part in (prepared.train, prepared.validation, prepared.test):
         wanted = (VALUES[part.rows] - fitted.means) / fitted.scales
         np.testing.assert_allclose(part.x.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-6)
-        assert [fitted.classes[code] for code in part.y] == LABELS[part.rows].tolist()
+        assert [fitted.target.classes[code] for code in part.y] == LABELS[part.rows].tolist()
     assert (prepared.form, prepared.task) == (Form.SEQUENCES, Task.CLASSIFICATION)
     assert len(fitted.features) == prepared.train.x.shape[1] == STEPS * 2
     assert fitted.features[2] == "step 1 feature 0"
@@ -120,11 +120,11 @@ def test_the_target_s_name_and_the_task_tell_classes_from_amounts(
 ):
     path = npz(tmp_path, sequences=VALUES, **{name: target})
     prepared = prepare(path, DataOptions(task=task))
-    assert prepared.preprocessing.classes == classes
+    assert prepared.preprocessing.target.classes == classes
     if classes is None:
         fitted, y = prepared.preprocessing, target.astype(np.float32)[prepared.train.rows]
-        assert fitted.target_mean == pytest.approx(y.astype(float).mean())
-        assert fitted.target_scale == pytest.approx(y.astype(float).std())
+        assert fitted.target.mean == pytest.approx(y.astype(float).mean())
+        assert fitted.target.scale == pytest.approx(y.astype(float).std())
         np.testing.assert_array_equal(prepared.train.y, y)
 
 
