@@ -63,7 +63,7 @@ def fit(
     ] = None,
     validation_fraction: Annotated[
         float | None,
-        typer.Option(help="Share of rows that chooses the epoch. [.2]", rich_help_panel=_DATA),
+        typer.Option(help="Share of rows that chooses the epoch. [.1]", rich_help_panel=_DATA),
     ] = None,
     test_fraction: Annotated[
         float | None,
@@ -82,6 +82,10 @@ def fit(
         typer.Option(
             help="Widths of hidden layers. [256,128; by network]", rich_help_panel=_NETWORK
         ),
+    ] = None,
+    bins: Annotated[
+        int | None,
+        typer.Option(help="Quantile bins of a number. [8 for tables]", rich_help_panel=_NETWORK),
     ] = None,
     code: Annotated[
         int | None,
@@ -116,11 +120,16 @@ def fit(
         ),
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(help="Decay of weights. [.01]", rich_help_panel=_TRAINING)
+        float | None,
+        typer.Option(help="Decay of weights. [.1 for tables, .01]", rich_help_panel=_TRAINING),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Most passes over the data. [by size]", rich_help_panel=_TRAINING),
+    ] = None,
+    averaging: Annotated[
+        float | None,
+        typer.Option(help="Epochs to average over. [1 for tables, 0]", rich_help_panel=_TRAINING),
     ] = None,
     patience: Annotated[
         int | None,

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from relume.nn.arguments import head_widths, integer, share, widths
+from relume.nn.binning import PiecewiseLinearEncoding
 from relume.nn.blocks import ActivationChoice, HeadedNetwork, dense_block
 from relume.nn.init import initialise_
 
@@ -22,8 +23,11 @@ class MLP(HeadedNetwork):
         activation: ActivationChoice,
         norm: str | None = None,
         dropout: float = 0.0,
+        encoding: PiecewiseLinearEncoding | None = None,
     ) -> None:
         super().__init__()
+        self.encoding = encoding
+        inputs = inputs if encoding is None else encoding.outputs
         self.hidden_widths = tuple(activation.outputs(width) for width in hidden)
         blocks = []
         for width in self.hidden_widths:
@@ -34,10 +38,10 @@ class MLP(HeadedNetwork):
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         """Map (N, inputs) to (N, outputs), or to one such tensor for each named head."""
-        return self._apply_heads(self.hidden(x))
+        return self._apply_heads(self.hidden(x if self.encoding is None else self.encoding(x)))
 
 
-def mlp(
+def mlp(  # noqa: PLR0913 (a saved model is rebuilt from them)
     inputs: int,
     hidden: Sequence[int],
     outputs: int | Mapping[str, int],
@@ -46,6 +50,8 @@ def mlp(
     norm: str | None = None,
     dropout: float = 0.0,
     init: str = "he",
+    bins: int = 0,
+    binned: Sequence[int] = (),
     activation_parameters: Mapping[str, Any] | None = None,
 ) -> MLP:
     """Build a multilayer perceptron: linear, norm, activation, dropout for each hidden width.
@@ -65,6 +71,9 @@ def mlp(
         norm: ``"batch"``, ``"layer"`` or None; before the activation, in place of a bias.
         dropout: The share of activations dropped in training; alpha dropout after SELU.
         init: A scheme of ``relume.nn.init``; ``"he"`` with SELU, whose gain is 1, is ``"lecun"``.
+        bins: How many quantile bins the features in ``binned`` have: their places in them stand
+            beside the features, ``network.encoding``; set the bins by its ``fit_``.
+        binned: Positions of those features.
         activation_parameters: Parameters of the activation other than its defaults.
 
     Raises:
@@ -83,6 +92,7 @@ def mlp(
         activation=ActivationChoice(activation, activation_parameters or {}),
         norm=norm,
         dropout=share("dropout", dropout),
+        encoding=PiecewiseLinearEncoding(inputs, binned=binned, bins=bins) if binned else None,
     )
     initialise_(network, init)
     return network

@@ -27,7 +27,12 @@ def builder_name(data: Prepared, settings: FitSettings) -> str:
 
 
 def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
-    """Return what the builder of the chosen network is called with, as JSON data."""
+    """Return what the builder of the chosen network is called with, as JSON data.
+
+    Raises:
+        SettingsError: The data, or an option, do not go with the network.
+    """
+    _check_bins(data, settings)
     if settings.is_autoencoder:
         return _autoencoder_arguments(data, settings)
     widths_of = {target.name: head_width(target) for target in data.preprocessing.targets}
@@ -52,12 +57,43 @@ def network_arguments(data: Prepared, settings: FitSettings) -> dict[str, Any]:
     if settings.network in SEQUENCE_NETWORKS:
         return arguments | _sequence_arguments(data, settings)
     if settings.network == "mlp":
-        return arguments | {"inputs": features, "hidden": widths, "dropout": settings.dropout}
+        arguments |= {"inputs": features, "hidden": widths, "dropout": settings.dropout}
+        return arguments | _bins(data, settings)
     channels, *sides = input_shape(data, str(settings.network))
     arguments |= {"channels_in": channels, "channels": widths}
     if settings.network == "cnn":
         arguments |= {"image_size": sides, "dropout": settings.dropout}
     return arguments
+
+
+def number_positions(data: Prepared) -> list[int]:
+    """Return which features of a table are numbers of their own unit: amounts, parts of dates.
+
+    Example:
+        >>> from relume.training.data.prepare import DataOptions, prepare
+        >>> number_positions(prepare("iris", DataOptions()))
+        [0, 1, 2, 3]
+    """
+    if not isinstance(data.preprocessing, Preprocessing) or data.image_shape is not None:
+        return []
+    found: list[int] = []
+    start = 0
+    for column in data.preprocessing.columns:
+        found += range(start, start + column.numbers)
+        start += len(column.features)
+    return found
+
+
+def _bins(data: Prepared, settings: FitSettings) -> dict[str, Any]:
+    return {"bins": settings.bins, "binned": number_positions(data)} if settings.bins else {}
+
+
+def _check_bins(data: Prepared, settings: FitSettings) -> None:
+    if settings.bins and not (settings.network == "mlp" and number_positions(data)):
+        raise SettingsError(
+            f"--bins {settings.bins} is for the numbers of a table under mlp; {data.name} is "
+            f"{data.form}, the network {settings.network}: leave it out"
+        )
 
 
 def text_sizes(preprocessing: AnyPreprocessing) -> list[list[int]]:

@@ -16,6 +16,7 @@ from torch import nn
 import relume
 from relume.errors import OutputError, UserError
 from relume.monitor import Monitor
+from relume.nn.mlp import MLP
 from relume.nn.networks import build_network
 from relume.observe.probe import Probe
 from relume.observe.schedule import every
@@ -172,6 +173,8 @@ class _Fit:
         self.input_shape = input_shape(job.data, job.settings.network)
         self.network_arguments = network_arguments(job.data, job.settings)
         self.network = in_fast_format(build_network(self.network_name, self.network_arguments))
+        if isinstance(self.network, MLP) and self.network.encoding is not None:
+            self.network.encoding.fit_(job.data.train.x)
         self.network.to(job.device)
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         torch.set_num_threads(threads_for(job.settings, parameters, torch.get_num_threads()))
@@ -238,7 +241,8 @@ class _Fit:
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             lr=settings.lr,
-            weight_decay=settings.weight_decay,
+            weight_decay=settings.weight_decay or 0.0,
+            averaging=settings.averaging or 0.0,
             warmup=settings.warmup,
             patience=settings.patience,
             seed=settings.seed,

@@ -10,7 +10,7 @@ import torch
 
 from relume.errors import OutputError, SettingsError
 from relume.files import check_writable
-from relume.training.architecture import TEXT_NETWORKS, USUAL
+from relume.training.architecture import TEXT_NETWORKS, USUAL, number_positions
 from relume.training.checkpoint import read_about
 from relume.training.data.prepare import DataOptions, Prepared, prepare
 from relume.training.data.task import Task
@@ -53,7 +53,13 @@ def new_job(
         Path(out) if out is not None else free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
     )
     features = len(prepared.preprocessing.features)
-    done = completed(settings, len(prepared.train.y), prepared.form, features=features)
+    done = completed(
+        settings,
+        len(prepared.train.y),
+        prepared.form,
+        features=features,
+        numbers=len(number_positions(prepared)),
+    )
     return Job(
         data=_with_network_note(prepared, done, chosen=settings.network is None),
         source=_source(data),

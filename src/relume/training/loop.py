@@ -8,13 +8,17 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from relume.observe.sites import evaluating
 from relume.runs.records import Epoch
+from relume.training.averaging import averaged_model
+
+if TYPE_CHECKING:
+    from torch.optim.swa_utils import AveragedModel
 
 SCORING_ROWS = 4096
 """Rows that go through the model at once when nothing is learned."""
@@ -35,6 +39,7 @@ class LoopSettings:
     patience: int
     seed: int
     clip: float | None = None  # the largest norm of the gradient
+    averaging: float = 0.0  # epochs over which, about, the weights kept are means; 0: none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +185,8 @@ class Loop:
     Attributes:
         progress: Where it stands.
         best_weights: Copy of the weights of the best epoch so far.
+        averaged: The model with running means of the weights, which is scored and kept in place of
+            the model itself; None without averaging.
     """
 
     def __init__(
@@ -199,6 +206,7 @@ class Loop:
         )
         self.progress = Progress()
         self.best_weights = copied_weights(model)
+        self.averaged: AveragedModel | None = None
         self._train = train
         self._validation = validation
         self._objective = objective
@@ -206,6 +214,8 @@ class Loop:
         self._monitor = monitor
         self.steps_per_epoch = len(in_batches(torch.arange(len(train)), settings.batch_size))
         self.steps = self.steps_per_epoch * settings.epochs
+        if settings.averaging:
+            self.averaged = averaged_model(model, settings.averaging * self.steps_per_epoch)
 
     def run(self, observers: Observers) -> None:
         """Train until the epochs are used up, nothing improves, or ``should_stop`` says so.
@@ -260,6 +270,8 @@ class Loop:
             if self._settings.clip is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip)
             self.optimizer.step()
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.model)
             value = loss.item()
             self._monitor.after_update(self.progress.step, value, lr)
         return value
@@ -267,8 +279,13 @@ class Loop:
     def _rate(self, step: int) -> float:
         return warm_cosine(step, self.steps, self._settings.lr, self._settings.warmup)
 
+    @property
+    def _judged(self) -> nn.Module:
+        """What is scored and kept: the model, or the one with the means of its weights."""
+        return self.model if self.averaged is None else self.averaged.module
+
     def _score(self, number: int, train_loss: float) -> Epoch:
-        output = outputs(self.model, self._validation.x)
+        output = outputs(self._judged, self._validation.x)
         y = self._validation.y
         return Epoch(
             epoch=number,
@@ -286,7 +303,7 @@ class Loop:
         if epoch.validation_loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = epoch.validation_loss, epoch.epoch
             progress.worse_epochs = 0
-            self.best_weights = copied_weights(self.model)
+            self.best_weights = copied_weights(self._judged)
         else:
             progress.worse_epochs += 1
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.validation_loss)):

@@ -22,10 +22,17 @@ _DEFAULT_TEXT_HIDDEN = (128,)
 _DEFAULT_INIT = {"rnn": "identity"}  # Le et al. 2015, arXiv:1504.00941
 _DEFAULT_CLIP = {"rnn": 1.0, "transformer": 1.0}
 _DROPOUT = 0.3  # not for an autoencoder: its code is its limit
+_WEIGHT_DECAY, _TABLE_WEIGHT_DECAY = 1e-2, 1e-1
+_BINS, _MOST_PLACES = 8, 4096  # of each number, and of all together
 
 
 def completed(
-    settings: FitSettings, train_rows: int, form: Form = Form.TABLE, *, features: int = 1
+    settings: FitSettings,
+    train_rows: int,
+    form: Form = Form.TABLE,
+    *,
+    features: int = 1,
+    numbers: int = 0,
 ) -> FitSettings:
     """Return the settings with everything chosen that was left open and hangs on the data.
 
@@ -34,6 +41,7 @@ def completed(
         train_rows: Rows of the training part.
         form: What the rows came as.
         features: How many numbers a row has; an autoencoder's code is the root of that.
+        numbers: Features that are numbers of their own unit.
 
     Example:
         >>> done = completed(FitSettings(), 1078)
@@ -58,6 +66,7 @@ def completed(
         init=settings.init or _DEFAULT_INIT.get(network, "he"),
         clip=settings.clip if settings.clip is not None else _DEFAULT_CLIP.get(network),
         **_limits(settings, features),
+        **_for_tables(settings, numbers, is_usual=network == "mlp" and form is Form.TABLE),
     )
 
 
@@ -69,6 +78,17 @@ def _limits(settings: FitSettings, features: int) -> dict[str, Any]:
     return {
         "dropout": dropout if settings.dropout is None else settings.dropout,
         "code": settings.code or code,
+    }
+
+
+def _for_tables(settings: FitSettings, numbers: int, *, is_usual: bool) -> dict[str, Any]:
+    """What dense layers on tables gain from: bins of numbers, strong decay, averaged weights."""
+    bins = min(_BINS, _MOST_PLACES // max(1, numbers)) if is_usual and numbers else 0
+    decay = _TABLE_WEIGHT_DECAY if is_usual else _WEIGHT_DECAY
+    return {
+        "bins": settings.bins if settings.bins is not None else bins if bins > 1 else 0,
+        "weight_decay": decay if settings.weight_decay is None else settings.weight_decay,
+        "averaging": float(is_usual) if settings.averaging is None else settings.averaging,
     }
 
 

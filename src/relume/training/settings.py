@@ -35,6 +35,8 @@ class FitSettings:
         hidden: Widths of the hidden layers (channels for the convolutional networks; for sequences
             one width as many times as there are layers; of an autoencoder those of the encoder).
         code: Width of an autoencoder's code.
+        bins: Quantile bins of each number, whose places in them an ``mlp`` takes beside it; 0 for
+            none; left out: 8 for tables, fewer or none where they would be very many inputs.
         activation: Name in the catalogue.
         norm: ``none``, ``batch`` or ``layer``; left out: none for mlp, batch for images.
         dropout: Share of hidden units dropped in training, in [0, 1); left out: 0.3, or 0 for an
@@ -43,8 +45,11 @@ class FitSettings:
         lr: Peak learning rate.
         clip: Largest norm of the gradient, which is scaled down to it, 0 for none; left out: 1 for
             ``rnn`` and ``transformer``, none for the others.
-        weight_decay: Decoupled decay of the weights (not of biases, norms and slopes).
+        weight_decay: Decoupled decay of the weights (not of biases, norms and slopes); left out:
+            0.1 for an ``mlp`` on a table, 0.01 for the others.
         epochs: Most passes over the training part.
+        averaging: Over how many epochs, about, the weights that are scored and kept are means; 0
+            for the last ones; left out: 1 for an ``mlp`` on a table, 0 for the others.
         patience: Epochs without a better validation loss before it stops.
         batch_size: Rows a step.
         warmup: Share of the steps over which the rate rises to its peak.
@@ -66,19 +71,21 @@ class FitSettings:
     categorical: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    validation_fraction: float = 0.2
+    validation_fraction: float = 0.1
     test_fraction: float = 0.2
     network: str | None = None
     hidden: tuple[int, ...] | None = None
     code: int | None = None
+    bins: int | None = None
     activation: str = "relu"
     norm: str | None = None
     dropout: float | None = None
     init: str | None = None
     lr: float = 2e-3
     clip: float | None = None
-    weight_decay: float = 1e-2
+    weight_decay: float | None = None
     epochs: int | None = None
+    averaging: float | None = None
     patience: int = 20
     batch_size: int | None = None
     warmup: float = 0.05
@@ -166,11 +173,13 @@ _DEMANDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "test_fraction": _PART,
     "hidden": (lambda value: bool(value) and min(value) >= 1, "be widths of at least 1"),
     "code": _COUNT,
+    "bins": (lambda value: 0 <= value <= 1024, "be from 0 to 1024"),
     "dropout": _SHARE,
     "lr": (lambda value: 0 < value < 1e6, "be above 0"),
     "clip": (lambda value: 0 <= value < 1e6, "be at least 0"),
     "weight_decay": (lambda value: 0 <= value < 1e6, "be at least 0"),
     "epochs": _COUNT,
+    "averaging": (lambda value: 0 <= value < 1e6, "be at least 0"),
     "patience": _COUNT,
     "batch_size": _COUNT,
     "warmup": _SHARE,

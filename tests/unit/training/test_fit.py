@@ -56,9 +56,9 @@ def test_a_fit_leaves_a_model_a_run_file_and_a_score(tmp_path):
     assert run.info.status == "finished"
     assert run.info.result == load_model(result.folder).result
     json.dumps(run.info.result, allow_nan=False)
-    assert run.info.data["rows"] == {"train": 107, "validation": 36, "test": 35}
+    assert run.info.data["rows"] == {"train": 124, "validation": 18, "test": 36}
     assert len(run.epochs) == 8
-    assert (run.examination[0].rows, run.held_out_rows) == (107 + 35, 35)
+    assert (run.examination[0].rows, run.held_out_rows) == (124 + 36, 36)
 
 
 def test_the_examination_is_what_the_final_weights_do(tmp_path):
@@ -67,7 +67,7 @@ def test_the_examination_is_what_the_final_weights_do(tmp_path):
     x = torch.from_numpy(np.concatenate([prepared.train.x, prepared.test.x]))
     first, second = result.model.network.hidden
     with torch.no_grad():
-        z1 = first.linear(x)
+        z1 = first.linear(result.model.network.encoding(x))
         z2 = second.linear(torch.relu(z1))
     for seen, z in zip(result.run.examination, (z1, z2), strict=True):
         assert seen.fired.tolist() == (z > 0).sum(0).tolist()

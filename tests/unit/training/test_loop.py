@@ -179,3 +179,32 @@ def test_a_gradient_is_clipped_to_its_largest_norm_between_record_and_update(loo
     torch.testing.assert_close(
         moved[0.5] / norms[0.5], moved[None] / norms[None], rtol=1e-4, atol=1e-6
     )
+
+
+def test_averaging_scores_and_keeps_the_means_of_the_weights(loop_of):
+    numbers = replace(NUMBERS, averaging=0.5)
+    loop, plain = loop_of(numbers), loop_of()
+    plain.model.load_state_dict(loop.model.state_dict())
+    seen, means, states = [], None, []
+
+    def follow(step, *_):
+        """The definition, beside: the weights themselves train on as without averaging."""
+        nonlocal means
+        weights = [p.detach().double() for p in loop.model.parameters()]
+        share = max(1 / (0.5 * loop.steps_per_epoch), 9 / (10 + step - 1))
+        if means is None:
+            means = weights
+        else:
+            means = [m + share * (w - m) for m, w in zip(means, weights, strict=True)]
+
+    def ended(epoch):
+        seen.append(epoch.validation_loss)
+        states.append([m.float() for m in means])
+
+    loop.run(quiet(on_step=follow, on_epoch=ended))
+    plain.run(quiet())
+    for p, m in zip(loop.model.parameters(), states[loop.progress.best_epoch - 1], strict=True):
+        torch.testing.assert_close(p.detach(), m, rtol=1e-4, atol=1e-6)
+    loss = Regression().plain_loss(outputs(loop.model, X[36:]), Y[36:]).mean().item()
+    assert loss == pytest.approx(min(seen))
+    assert min(seen) != pytest.approx(plain.progress.best_loss)

@@ -74,3 +74,15 @@ def test_an_autoencoder_has_a_code_and_no_dropout():
     assert (completed(FitSettings(), 1000).dropout, completed(FitSettings(), 9).code) == (0.3, None)
     assert completed(FitSettings(dropout=0.0), 1000).dropout == 0.0
     assert threads_for(done, 50_000, 8) == 1
+
+
+def test_tables_get_bins_strong_decay_and_averaged_weights():
+    table = completed(FitSettings(), 1000, numbers=12)
+    assert (table.bins, table.weight_decay, table.averaging) == (8, 0.1, 1.0)
+    assert completed(FitSettings(), 1000, numbers=1000).bins == 4
+    assert completed(FitSettings(), 1000, numbers=4000).bins == 0
+    assert completed(FitSettings(), 1000).bins == 0
+    images = completed(FitSettings(network="mlp"), 1000, Form.IMAGES)
+    assert (images.bins, images.weight_decay, images.averaging) == (0, 0.01, 0.0)
+    given = completed(FitSettings(bins=0, weight_decay=0.0, averaging=0.0), 1000, numbers=12)
+    assert (given.bins, given.weight_decay, given.averaging) == (0, 0.0, 0.0)

@@ -46,6 +46,10 @@ class FittedColumn(Protocol):
     def features(self) -> tuple[str, ...]:
         """The names of the features that it gives."""
 
+    @property
+    def numbers(self) -> int:
+        """How many of them, the first ones, are numbers rather than yes or no."""
+
     def encode(self, cells: pl.Series, out: NDArray[np.float32]) -> None:
         """Write the features of ``cells`` into ``out``, (rows, features), which holds zeros."""
 
@@ -122,6 +126,11 @@ class NumberColumn:
         """The column's name, and "… is missing" where training rows miss it."""
         return (self.name, *_missing_feature(self.name, present=self.indicator))
 
+    @property
+    def numbers(self) -> int:
+        """One."""
+        return 1
+
     def encode(self, cells: pl.Series, out: NDArray[np.float32]) -> None:
         """Write the features of ``cells``, Float64, into ``out``."""
         out[:, 0] = self.scaling.apply(_as_array(cells))
@@ -156,6 +165,11 @@ class MomentColumn:
         """The column's name with each part's, and "… is missing" where training rows miss it."""
         parts = (f"{self.name} {part}" for part in part_names(self.kind))
         return (*parts, *_missing_feature(self.name, present=self.indicator))
+
+    @property
+    def numbers(self) -> int:
+        """One a part."""
+        return len(self.scalings)
 
     def encode(self, cells: pl.Series, out: NDArray[np.float32]) -> None:
         """Write the features of ``cells``, Datetime or Time, into ``out``."""
@@ -202,6 +216,11 @@ class CategoryColumn:
         levels = (f"{self.name}={level}" for level in self.levels)
         other = (f"{self.name} is other",) if self.other else ()
         return (*levels, *_missing_feature(self.name, present=self.missing), *other)
+
+    @property
+    def numbers(self) -> int:
+        """None."""
+        return 0
 
     def encode(self, cells: pl.Series, out: NDArray[np.float32]) -> None:
         """Write the features of ``cells``, String, into ``out``."""

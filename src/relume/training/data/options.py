@@ -38,7 +38,7 @@ class DataOptions:
     text: tuple[str, ...] = ()
     read_texts: bool = True
     missing: tuple[str, ...] = ()
-    validation_fraction: float = 0.2
+    validation_fraction: float = 0.1
     test_fraction: float = 0.2
     seed: int = 0
     unsupervised: bool = False

@@ -87,7 +87,7 @@ def prepare(data: str | Path | pl.DataFrame, options: DataOptions) -> Prepared:
     Example:
         >>> iris = prepare("iris", DataOptions())
         >>> iris.train.x.shape, iris.preprocessing.classes
-        ((90, 4), ('setosa', 'versicolor', 'virginica'))
+        ((105, 4), ('setosa', 'versicolor', 'virginica'))
     """
     if not isinstance(data, pl.DataFrame) and is_image_source(data):
         return _prepare_arrays(data, options)

@@ -79,6 +79,11 @@ class TextColumn:
         """How many numbers there are: the words, the unknown word and the padding."""
         return len(self.words) + FIRST_WORD
 
+    @property
+    def numbers(self) -> int:
+        """None: they number words."""
+        return 0
+
     def encode(self, cells: pl.Series, out: NDArray[np.float32]) -> None:
         """Write the numbers of the words of ``cells``, String, into ``out``."""
         numbers = {word: at for at, word in enumerate(self.words, start=FIRST_WORD)}

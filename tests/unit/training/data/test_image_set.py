@@ -67,7 +67,7 @@ def test_an_own_test_part_is_kept_whole_and_teaches_nothing(tmp_path):
     tests = {"x_test": BYTES[:9], "y_test": LABELS[:9]}
     path = npz(tmp_path, x_train=BYTES, y_train=LABELS, **tests)
     prepared = prepare(path, DataOptions())
-    assert [len(part.y) for part in (prepared.train, prepared.validation)] == [48, 12]
+    assert [len(part.y) for part in (prepared.train, prepared.validation)] == [54, 6]
     assert prepared.test.rows.tolist() == list(range(9))
     assert "the test part is the set's own, 9 images" in prepared.notes
     repeats = int(np.isin(prepared.train.rows, range(9)).sum())
@@ -84,7 +84,7 @@ def test_a_test_file_of_ones_own(tmp_path):
     test = npz(tmp_path, "b.npz", x=BYTES[:9] ^ 255, y=LABELS[:9])
     prepared = prepare(path, DataOptions(test=test))
     assert len(prepared.test.y) == 9
-    assert len(prepared.train.y) == 48
+    assert len(prepared.train.y) == 54
     for arrays, words in (
         ({"x": BYTES[:9], "y": ["emu"] * 9}, "image 1 has the label 'emu'"),
         ({"x": BYTES[:9]}, "without labels"),

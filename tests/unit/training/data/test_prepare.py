@@ -164,7 +164,7 @@ def test_an_own_test_file(csv, tmp_path):
     )
     other.write_csv(tmp_path / "test.csv")
     prepared = prepare(csv, DataOptions(test=tmp_path / "test.csv"))
-    assert [len(p.y) for p in (prepared.train, prepared.validation, prepared.test)] == [160, 40, 99]
+    assert [len(p.y) for p in (prepared.train, prepared.validation, prepared.test)] == [180, 20, 99]
     np.testing.assert_array_equal(prepared.test.rows, [i for i in range(100) if i != 7])
     x = prepared.preprocessing.transform(other)
     np.testing.assert_array_equal(prepared.test.x, x[prepared.test.rows])

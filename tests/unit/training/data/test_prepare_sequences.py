@@ -144,7 +144,7 @@ def test_an_own_test_part_is_kept_whole_and_teaches_nothing(tmp_path):
         learnt.append(prepare(path, DataOptions()))
     assert learnt[0].preprocessing == learnt[1].preprocessing
     assert learnt[0].train.x.tobytes() == learnt[1].train.x.tobytes()
-    assert [len(part.y) for part in (learnt[0].train, learnt[0].validation)] == [48, 12]
+    assert [len(part.y) for part in (learnt[0].train, learnt[0].validation)] == [54, 6]
     assert learnt[0].test.rows.tolist() == list(range(9))
     assert "the test part is the file's own, 9 sequences" in learnt[0].notes
     repeats = int(np.isin(learnt[0].train.rows, range(9)).sum())

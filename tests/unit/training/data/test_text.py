@@ -107,7 +107,7 @@ def test_cut_texts_are_counted():
     data = prepare(table(200, review=long), DataOptions(target="y"))
     cut = sum(int(row) < 5 for row in data.train.rows)
     assert any(
-        note.endswith(f"{cut} of 120 training rows are longer and cut") for note in data.notes
+        note.endswith(f"{cut} of 140 training rows are longer and cut") for note in data.notes
     )
 
 
