@@ -167,7 +167,8 @@ def _recipe(settings: FitSettings) -> str:
     """Say the activation, and what is not as it is for most networks."""
     init = "" if settings.init in (None, "he") else f", {settings.init} initialisation"
     clip = f", gradients clipped to norm {settings.clip:g}" if settings.clip else ""
-    return f"{settings.activation}{init}{clip}"
+    bins = f", {settings.bins} bins a number" if settings.bins else ""
+    return f"{settings.activation}{bins}{init}{clip}"
 
 
 def _score_table(verdict: Verdict) -> Table:

@@ -1,6 +1,7 @@
 """What the two estimators share: from checked arrays to a trained network and its predictions."""
 
 import copy
+import math
 import warnings
 from dataclasses import fields
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from relume.errors import UserError
 from relume.nn.networks import build_network
 from relume.training.device import find_device, isolated
+from relume.training.estimator_dropout import share_masks_
 from relume.training.estimator_fitting import (
     WARMUP,
     Choices,
@@ -104,6 +106,7 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
             self.network_: nn.Module = build_network("mlp", arguments)
         else:
             self.network_ = self._image_network(features, widths, arguments)
+        share_masks_(self.network_)
         self._history = History()
         self._optimizer: torch.optim.Optimizer | None = None
 
@@ -242,7 +245,8 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
         self.validation_scores_ = history.scores if has_scores else None
         self.best_validation_score_ = history.best_score if has_scores else None
         self.best_loss_ = None if has_scores else history.best_loss
-        if not in_parts and loop.progress.stopped == "after all epochs":
+        is_planned = self.learning_rate == "cosine" and math.isinf(self.n_iter_no_change)
+        if not in_parts and not is_planned and loop.progress.stopped == "after all epochs":
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",

@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from torch import nn
 from relume import ReLUClassifier, ReLURegressor
 from relume.errors import SettingsError
 from relume.nn.networks import build_network
+from relume.training.estimator_dropout import BatchwiseDropout
 from relume.training.estimator_fitting import Choices, build_optimizer, row_losses
 from relume.training.estimator_scaling import Scaling, StandardisedRows, folded
 
@@ -252,7 +254,9 @@ def test_parts_add_up():
 
 
 def test_a_regressor_in_parts_finds_the_units_of_its_target():
-    model = ReLURegressor(hidden_layer_sizes=(16,), learning_rate_init=0.02, random_state=0)
+    model = ReLURegressor(
+        hidden_layer_sizes=(16,), learning_rate_init=0.02, dropout=0.0, random_state=0
+    )
     for _ in range(40):
         for rows in np.array_split(np.arange(len(X)), 3):
             model.partial_fit(X[rows], 1e4 + 300 * SCORE[rows])
@@ -305,7 +309,7 @@ def test_one_class_is_predicted_as_scikit_learn_does(build):
 
 def test_what_users_are_warned_of():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\)"):
-        ReLUClassifier(max_iter=2).fit(X, Y)
+        ReLUClassifier(max_iter=2, n_iter_no_change=10).fit(X, Y)
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
         ReLUClassifier(solver="lbfgs", max_iter=2).fit(X, Y)
     with pytest.warns(DataConversionWarning, match="column-vector"):
@@ -427,3 +431,26 @@ def test_adam_has_the_parameters_it_is_given():
     chosen = Choices(**names | {"beta_1": 0.7, "beta_2": 0.8, "epsilon": 1e-5})
     group = build_optimizer(nn.Linear(2, 2), chosen).param_groups[0]
     assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.7, 0.8), 1e-5, 0)
+
+
+def test_dropout_drops_the_same_units_for_a_whole_batch_and_none_in_eval():
+    torch.manual_seed(0)
+    dropout = BatchwiseDropout(0.25)
+    a = torch.rand(8, 4000) + 1
+    out = dropout(a)
+    kept = (out != 0).float()
+    assert torch.equal(kept, kept[:1].expand_as(kept))
+    assert kept.mean().item() == pytest.approx(0.75, abs=0.03)
+    torch.testing.assert_close(out[kept.bool()], (a / 0.75)[kept.bool()])
+    assert torch.equal(dropout.eval()(a), a)
+
+
+def test_a_weight_counts_as_that_many_rows_under_dropout_too():
+    weights = np.arange(len(X)) % 3 + 1
+    once = ReLUClassifier((9,), max_iter=5, batch_size=1000, random_state=0, dropout=0.3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        repeated = clone(once).fit(np.repeat(X, weights, axis=0), np.repeat(Y, weights))
+        once.fit(X, Y, sample_weight=weights)
+    assert any(isinstance(m, BatchwiseDropout) for m in once.network_.modules())
+    np.testing.assert_allclose(once.predict_proba(X), repeated.predict_proba(X), atol=1e-7)
