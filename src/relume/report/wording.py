@@ -44,7 +44,9 @@ def number(value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return NOT_OBSERVED
-    if value == 0 or 0.001 <= abs(value) < 1000:
+    if abs(value) < 1e-8:
+        return "0.000"
+    if 0.001 <= abs(value) < 1000:
         return f"{value:.3f}"
     return f"{value:.3g}"
 

@@ -6,6 +6,7 @@ from relume.errors import SettingsError
 from relume.training.data.prepared import Form, Prepared
 from relume.training.data.preprocessing import AnyPreprocessing, Preprocessing
 from relume.training.data.sequence_preprocessing import SequencePreprocessing
+from relume.training.data.wording import counted
 from relume.training.settings import FitSettings
 from relume.training.several import head_width
 
@@ -91,8 +92,9 @@ def _bins(data: Prepared, settings: FitSettings) -> dict[str, Any]:
 def _check_bins(data: Prepared, settings: FitSettings) -> None:
     if settings.bins and not (settings.network == "mlp" and number_positions(data)):
         raise SettingsError(
-            f"--bins {settings.bins} is for the numbers of a table under mlp; {data.name} is "
-            f"{data.form}, the network {settings.network}: leave it out"
+            f"--bins {settings.bins} is for a table with columns of numbers under mlp; {data.name} "
+            f"is {data.form} with {counted(len(number_positions(data)), 'such feature')}, the "
+            f"network {settings.network}: leave it out"
         )
 
 

@@ -25,8 +25,10 @@ class ReLUClassifier(ClassifierMixin, PerceptronEstimator):  # type: ignore[misc
 
     - The inputs are standardised inside; ``coefs_`` and ``intercepts_`` are those for inputs as
       they came. ``alpha`` is on the weights for standardised inputs.
-    - The defaults are wider layers, dropout, a higher rate, and no early end (evidence:
+    - The defaults are wider layers, smaller batches, dropout, and no early end (evidence:
       ``docs/adr/0006``).
+    - Where all weights are whole numbers, a row of weight 2 is two rows. The order of the rows does
+      not matter, unless ``shuffle=False`` keeps it.
     - ``learning_rate`` has one more value, ``"cosine"``, the default, for either solver: a linear
       warm-up to ``learning_rate_init`` over 5 % of the steps of ``max_iter`` epochs, then half a
       cosine to zero. Under ``partial_fit``, which knows no end, the rate is constant.
@@ -39,12 +41,13 @@ class ReLUClassifier(ClassifierMixin, PerceptronEstimator):  # type: ignore[misc
         activation: Any name of the catalogue; ``identity``, ``logistic``, ``tanh``, ``relu`` too.
         solver: ``adam``, ``sgd`` or ``lbfgs`` (all rows at once, without dropout).
         alpha: Strength of the L2 penalty, divided by the rows of the batch as in scikit-learn.
-        batch_size: Rows a step; ``auto`` is ``min(200, rows)``.
+        batch_size: Rows a step; ``auto`` is the power of two nearest to a fortieth of the rows,
+            from 16 to 256.
         learning_rate: ``cosine``; with ``sgd``, ``constant``, ``invscaling`` or ``adaptive``,
             which with ``adam`` all mean constant.
         learning_rate_init: The rate, or its peak.
         power_t: Exponent of ``invscaling``.
-        max_iter: Most epochs (``lbfgs``: iterations).
+        max_iter: Most epochs (``lbfgs``: iterations); None is 50 (``lbfgs``: 200).
         shuffle: Whether every epoch has an order of its own.
         random_state: Of the weights, the order, the dropout and the validation part.
         tol: The least improvement that counts.
@@ -64,8 +67,7 @@ class ReLUClassifier(ClassifierMixin, PerceptronEstimator):  # type: ignore[misc
         image_shape: Channels, height and width, for ``cnn`` and ``resnet``.
         init: Name of an initialisation.
         norm: None, ``batch`` or ``layer``; None for ``cnn`` and ``resnet`` is their own.
-        dropout: Share of hidden units dropped in training, the same ones for all rows of a batch,
-            so that a row of weight 2 teaches what two equal rows do; none with ``lbfgs``.
+        dropout: Share of hidden units dropped in training; none with ``lbfgs``.
         device: ``auto``, ``cpu``, ``cuda``, ... to train on.
 
     Attributes:
@@ -107,9 +109,9 @@ class ReLUClassifier(ClassifierMixin, PerceptronEstimator):  # type: ignore[misc
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
         learning_rate: str = "cosine",
-        learning_rate_init: float = 0.005,
+        learning_rate_init: float = 0.002,
         power_t: float = 0.5,
-        max_iter: int = 200,
+        max_iter: int | None = None,
         shuffle: bool = True,
         random_state: Any = None,
         tol: float = 1e-4,
@@ -248,9 +250,9 @@ class ReLURegressor(RegressorMixin, PerceptronEstimator):  # type: ignore[misc]
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
         learning_rate: str = "cosine",
-        learning_rate_init: float = 0.005,
+        learning_rate_init: float = 0.002,
         power_t: float = 0.5,
-        max_iter: int = 200,
+        max_iter: int | None = None,
         shuffle: bool = True,
         random_state: Any = None,
         tol: float = 1e-4,

@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor, nn
 
 from relume.errors import UserError
 from relume.nn.networks import build_network
 from relume.training.device import find_device, isolated
-from relume.training.estimator_dropout import share_masks_
 from relume.training.estimator_fitting import (
     WARMUP,
     Choices,
@@ -35,12 +33,15 @@ from relume.training.estimator_parameters import (
     check_parameters,
     layer_widths,
 )
+from relume.training.estimator_rows import counted_rows
 from relume.training.estimator_scaling import Scaling, StandardisedRows, folded
 from relume.training.loop import SCORING_ROWS, LoopSettings, TensorPart
-from relume.training.recipe import threads_for
+from relume.training.recipe import batch_size_for, threads_for
 from relume.training.settings import FitSettings
 
 Values = NDArray[Any]
+
+LARGEST_BATCH, MOST_EPOCHS, MOST_ITERATIONS = 256, 50, 200
 
 
 class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
@@ -74,7 +75,7 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
             raise InvalidParameterError("partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "network_") or not (self.warm_start or in_parts)
         X, targets = self._read(X, y, fresh=fresh, in_parts=in_parts)
-        X, targets, weights = _weighted(X, targets, sample_weight)
+        X, targets, weights = counted_rows(X, targets, sample_weight, ordered=not self.shuffle)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.n_outputs_ = targets.shape[1]
         try:
@@ -106,7 +107,6 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
             self.network_: nn.Module = build_network("mlp", arguments)
         else:
             self.network_ = self._image_network(features, widths, arguments)
-        share_masks_(self.network_)
         self._history = History()
         self._optimizer: torch.optim.Optimizer | None = None
 
@@ -133,7 +133,10 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
     def _learn(
         self, data: tuple[Any, Values, Values], seed: int, device: torch.device, *, in_parts: bool
     ) -> None:
-        choices = Choices(**{each.name: getattr(self, each.name) for each in fields(Choices)})
+        choices = replace(
+            Choices(**{each.name: getattr(self, each.name) for each in fields(Choices)}),
+            max_iter=self._most_epochs(),
+        )
         network = self.network_.to(device)
         dtype = next(network.parameters()).dtype
         data, held_out = self._split(data, seed)
@@ -191,7 +194,7 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _numbers(self, rows: int, seed: int, *, in_parts: bool) -> LoopSettings:
         if self.batch_size == "auto":
-            batch_size = min(200, rows)
+            batch_size = min(rows, batch_size_for(rows, LARGEST_BATCH))
         else:
             if self.batch_size > rows:
                 warnings.warn(
@@ -203,7 +206,7 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
         parameters = sum(parameter.numel() for parameter in self.network_.parameters())
         settings = FitSettings(network=self.network, batch_size=batch_size)
         torch.set_num_threads(threads_for(settings, parameters, torch.get_num_threads()))
-        epochs = 1 if in_parts else self.max_iter
+        epochs = 1 if in_parts else self._most_epochs()
         return LoopSettings(
             epochs=self._history.epochs + epochs,
             batch_size=batch_size,
@@ -213,6 +216,11 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
             patience=epochs,
             seed=seed,
         )
+
+    def _most_epochs(self) -> int:
+        if self.max_iter is not None:
+            return int(self.max_iter)
+        return MOST_ITERATIONS if self.solver == "lbfgs" else MOST_EPOCHS
 
     def _watch(
         self, loop: EstimatorLoop, held_out: tuple[Any, Values, Values], device: torch.device
@@ -248,7 +256,7 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
         is_planned = self.learning_rate == "cosine" and math.isinf(self.n_iter_no_change)
         if not in_parts and not is_planned and loop.progress.stopped == "after all epochs":
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                f"Stochastic Optimizer: Maximum iterations ({self._most_epochs()}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=5,
@@ -352,19 +360,3 @@ def learns_in_parts(estimator: Any) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit is only for the solvers 'adam' and 'sgd'; got 'lbfgs'")
     return True
-
-
-def _weighted(X: Any, targets: Values, sample_weight: Any) -> tuple[Any, Values, Values]:
-    """Return the rows that count, with their weights."""
-    if sample_weight is None:
-        return X, targets, np.ones(X.shape[0])
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-    if (weights < 0).any():
-        raise ValueError("sample_weight must not be negative; some are")
-    counts = weights > 0
-    if not counts.any():
-        raise ValueError("sample_weight must be above 0 for some row; all are 0")
-    if counts.all():
-        return X, targets, weights
-    kept = X.tocsr()[counts] if hasattr(X, "tocsr") else X[counts]
-    return kept, targets[counts], weights[counts]

@@ -125,7 +125,7 @@ _DEMANDS: Mapping[str, Demand] = {
     "learning_rate": _one_of(*RATES),
     "learning_rate_init": _above(0),
     "power_t": _at_least(0),
-    "max_iter": _COUNT,
+    "max_iter": ("None or a whole number of at least 1", lambda v: v is None or _is_count(v)),
     "shuffle": _FLAG,
     "tol": _at_least(0),
     "verbose": ("True, False or a whole number of at least 0", _is_verbose),

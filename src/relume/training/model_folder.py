@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from relume.files import whole_folder
 from relume.nn.networks import build_network
 from relume.training.architecture import text_sizes
 from relume.training.data.preprocessing import AnyPreprocessing, preprocessing_from_json
+from relume.training.scores import METRICS
 
 FORMAT = "relume-model"
 VERSION = 1
@@ -138,8 +140,13 @@ def _check_fits(folder: Path, data: dict[str, Any], preprocessing: AnyPreprocess
         raise ModelFormatError(
             f"{folder / _JSON_NAME} is damaged: its network reads other texts than its columns have"
         )
-    targets = max(1, len(preprocessing.targets))
-    if len(str(data["metric"]).split(", ")) != targets:
+    if math.prod(int(size) for size in data["input_shape"]) != len(preprocessing.features):
+        raise ModelFormatError(
+            f"{folder / _JSON_NAME} is damaged: its network takes {data['input_shape']} numbers a "
+            f"row, its preprocessing gives {len(preprocessing.features):,}"
+        )
+    targets, metrics = max(1, len(preprocessing.targets)), str(data["metric"]).split(", ")
+    if len(metrics) != targets or not set(metrics) <= set(METRICS):
         raise ModelFormatError(
             f"{folder / _JSON_NAME} names the metric {data['metric']!r} for {targets} to score; "
             "copy the whole model folder again"

@@ -19,7 +19,7 @@ from relume.monitor import Monitor
 from relume.observe.passes import leading_rows
 from relume.observe.sites import evaluating
 from relume.observe.updates import Updates
-from relume.runs.records import Epoch, Moments
+from relume.runs.records import Epoch
 from relume.training.loop import Progress, copied_weights
 from relume.training.own_data import GivenBatches, Rows
 from relume.training.own_examination import Call, noting_call
@@ -58,6 +58,24 @@ class Given:
     batches: Rows | GivenBatches
     step: Step
     validate: Callable[[Any], Any] | None = None
+
+
+@dataclass(slots=True)
+class _RowMean:
+    """The mean of a loss over the rows of an epoch, whose last batch may be smaller."""
+
+    total: float = 0.0
+    rows: int = 0
+
+    @property
+    def value(self) -> float | None:
+        """The mean; None before anything was added."""
+        return self.total / self.rows if self.rows else None
+
+    def add(self, loss: float, rows: int) -> None:
+        """Add the mean loss of a batch."""
+        self.total += loss * rows
+        self.rows += rows
 
 
 class OwnLoop:
@@ -115,21 +133,23 @@ class OwnLoop:
         """Train one epoch and score it; False if it was cut short."""
         number = self.progress.epoch + 1
         known = self._given.batches.steps
-        seen: defaultdict[str, Moments] = defaultdict(Moments)
-        total, before = Moments(), self.progress.step
+        seen: defaultdict[str, _RowMean] = defaultdict(_RowMean)
+        total, before = _RowMean(), self.progress.step
         for batch in self._given.batches.epoch(number):
             if should_stop():
                 return False
-            losses = self._step(batch)
+            losses, rows = self._step(batch), leading_rows(batch) or 1
             if losses.total is not None:
-                total += Moments.of(losses.total)
+                total.add(losses.total, rows)
             for name, value in losses.named.items():
-                seen[name] += Moments.of(value)
+                seen[name].add(value, rows)
             loss = math.nan if losses.total is None else losses.total
             watcher.step(self.progress.step, known * self._epochs if known else 0, loss)
         if self.progress.step == before:
             raise DataError(f"data gave no batch in epoch {number}")
-        self._end_epoch(number, total, {name: moments.mean for name, moments in seen.items()})
+        self._end_epoch(
+            number, total.value, {name: mean.total / mean.rows for name, mean in seen.items()}
+        )
         watcher.epoch(self.epochs[-1])
         return True
 
@@ -147,12 +167,12 @@ class OwnLoop:
             self._monitor.after_update(self.progress.step, losses.total, rate)
         return losses
 
-    def _end_epoch(self, number: int, total: Moments, named: Mapping[str, float]) -> None:
+    def _end_epoch(self, number: int, loss: float | None, named: Mapping[str, float]) -> None:
         score = self._score()
         epoch = Epoch(
             epoch=number,
             step=self.progress.step,
-            train_loss=total.mean,
+            train_loss=math.nan if loss is None else loss,
             validation_loss=math.nan,
             validation_score=score,
             learning_rate=self._updates.learning_rate,
@@ -170,7 +190,7 @@ class OwnLoop:
         if score > self.best_score:
             self.best_score, self.progress.best_epoch = score, number
             self._best_weights = copied_weights(self._given.root)
-        if total.count and not math.isfinite(total.total):
+        if loss is not None and not math.isfinite(loss):
             self.progress.stopped = f"diverged in epoch {number}: the loss is not finite"
         elif number >= self._epochs:
             passes = "the one epoch" if number == 1 else f"all {number} epochs"

@@ -22,7 +22,7 @@ class OwnSettings:
         lr: Peak learning rate of our optimizer, AdamW; 2e-3.
         weight_decay: Decoupled decay of matrices and kernels by our optimizer; 1e-2.
         warmup: Share of the steps over which the rate of our optimizer rises to its peak; 0.05.
-        clip: Greatest norm of the whole gradient in an update of ours; ``None`` clips nothing.
+        clip: Greatest norm of the whole gradient in an update of ours; ``None`` or 0 clips nothing.
         seed: Of the order of rows, and of torch's random numbers in the steps.
         every: Every how many steps the units are measured.
 
@@ -69,17 +69,14 @@ class OwnSettings:
 
 _COUNT = (int, lambda value: value >= 1, "a whole number of at least 1")
 _ABOVE_ZERO = ((int, float), lambda value: 0 < value < math.inf, "a number above 0")
+_NOT_NEGATIVE = ((int, float), lambda value: 0 <= value < math.inf, "a number of at least 0")
 _DEMANDS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] = {
     "epochs": _COUNT,
     "batch_size": _COUNT,
     "lr": _ABOVE_ZERO,
-    "weight_decay": (
-        (int, float),
-        lambda value: 0 <= value < math.inf,
-        "a number of at least 0",
-    ),
+    "weight_decay": _NOT_NEGATIVE,
     "warmup": ((int, float), lambda value: 0 <= value < 1, "a number from 0 to below 1"),
-    "clip": _ABOVE_ZERO,
+    "clip": _NOT_NEGATIVE,
     "seed": (int, lambda value: 0 <= value < 2**63, "a whole number of at least 0"),
     "every": _COUNT,
 }

@@ -225,6 +225,8 @@ class _OwnFit:
     def _note_what_is_odd(self, loop: OwnLoop, monitor: Monitor) -> None:
         if monitor.fault is not None:
             self.notes.append(f"recording stopped early: {monitor.fault}")
+        if loop.progress.stopped.startswith("diverged"):
+            self.notes.append(loop.progress.stopped)
         if not self.probe.sites:
             self.notes.append(
                 "no unit was observed: no module of a known activation was called on a measured "

@@ -108,6 +108,7 @@ class Updater:
         elif isinstance(loss, Tensor) and loss.requires_grad:
             self._update(step, loss)
         else:
+            _check_named(returned)
             self._check_nothing_is_left_over("it returned no loss with a gradient")
 
     def _update(self, step: int, loss: Tensor) -> None:
@@ -125,7 +126,7 @@ class Updater:
                 "had stepped in it; a step that updates by itself returns loss.item()."
             )
             raise
-        if self._settings.clip is not None:
+        if self._settings.clip:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
         optimizer.step()
 
@@ -143,6 +144,17 @@ class Updater:
                 f"{', '.join(given)} would have no effect: the step updates by itself ({why}); "
                 "leave out what has no effect, or return the loss and let Relume update"
             )
+
+
+def _check_named(returned: Any) -> None:
+    """Refuse losses of which none says that it is to be minimised."""
+    named = returned.items() if isinstance(returned, Mapping) and "loss" not in returned else ()
+    open_ones = [str(k) for k, v in named if isinstance(v, Tensor) and v.requires_grad]
+    if open_ones:
+        raise SettingsError(
+            f"the step returned {', '.join(open_ones)} with gradients, stepped no optimizer and "
+            "called none of them loss; name the one to minimise 'loss', or update inside the step"
+        )
 
 
 def check_optimizer(optimizer: Any, settings: OwnSettings) -> None:

@@ -129,7 +129,7 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
         rows = _sequence_rows(preprocessing, data)
     else:
         rows = _table_rows(preprocessing, data)
-    x = torch.from_numpy(rows.x).reshape(-1, *saved.input_shape)
+    x = torch.from_numpy(rows.x).reshape(len(rows.x), *saved.input_shape)
     if not preprocessing.targets:
         return _rebuilt(saved, rows, x)
     output = outputs(saved.network, x).numpy()
@@ -209,7 +209,7 @@ def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.D
         notes = (f"predicted is the own test part of {whole.name}, {count}",)
     preprocessing.check(sequences)
     x = preprocessing.encode(sequences, np.arange(len(sequences)))
-    if sequences.target is None:
+    if sequences.target is None or sequences.target.name != preprocessing.target.name:
         return _Rows(x, (None,), notes=notes)
     truth = target_truth(preprocessing.target, sequences)
     return _Rows(x, (_Truth(truth, np.ones(len(x), bool)),), notes=notes)

@@ -52,11 +52,11 @@ def completed(
         ('cnn', 128, 16)
     """
     network = settings.network or USUAL[form]
-    batch_size = settings.batch_size or _batch_size(train_rows, _LARGEST_BATCHES[form])
+    batch_size = settings.batch_size or batch_size_for(train_rows, _LARGEST_BATCHES[form])
     steps = _ARRAY_STEPS if form in (Form.IMAGES, Form.SEQUENCES) else _STEPS
     most_epochs = _MOST_TEXT_EPOCHS if form is Form.TEXTS else _MOST_EPOCHS
     epochs = min(most_epochs, max(_FEWEST_EPOCHS, steps // math.ceil(train_rows / batch_size)))
-    hidden = _DEFAULT_TEXT_HIDDEN if form is Form.TEXTS else _DEFAULT_HIDDEN[network]
+    hidden = _DEFAULT_TEXT_HIDDEN if form is Form.TEXTS else _DEFAULT_HIDDEN.get(network)
     return replace(
         settings,
         network=network,
@@ -109,6 +109,6 @@ def threads_for(settings: FitSettings, parameters: int, available: int) -> int:
     return 1 if is_small else available
 
 
-def _batch_size(rows: int, largest: int) -> int:
-    """The power of two nearest to a fortieth of the rows, from 16 to ``largest``."""
+def batch_size_for(rows: int, largest: int) -> int:
+    """Return the power of two nearest to a fortieth of the rows, from 16 to ``largest``."""
     return int(min(largest, max(16, 2 ** round(math.log2(max(1.0, rows / 40))))))

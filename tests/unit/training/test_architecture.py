@@ -37,5 +37,7 @@ def test_numbers_and_parts_of_dates_have_bins_and_yes_or_no_has_none():
 def test_pixels_have_no_bins():
     digits = prepare("digits", DataOptions())
     assert number_positions(digits) == []
-    with pytest.raises(SettingsError, match="--bins 4 is for the numbers of a table under mlp"):
+    with pytest.raises(
+        SettingsError, match="--bins 4 is for a table with columns of numbers under mlp"
+    ):
         network_arguments(digits, settings_for(digits, bins=4))

@@ -4,7 +4,6 @@ import copy
 import inspect
 import math
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -24,8 +23,8 @@ from torch import nn
 from relume import ReLUClassifier, ReLURegressor
 from relume.errors import SettingsError
 from relume.nn.networks import build_network
-from relume.training.estimator_dropout import BatchwiseDropout
 from relume.training.estimator_fitting import Choices, build_optimizer, row_losses
+from relume.training.estimator_rows import counted_rows
 from relume.training.estimator_scaling import Scaling, StandardisedRows, folded
 
 RNG = np.random.default_rng(0)
@@ -151,9 +150,9 @@ def test_the_losses_are_those_of_scikit_learn():
 def test_the_first_loss_is_loss_and_penalty_of_the_first_weights():
     """A rate of nearly nothing leaves the network as it was drawn."""
     weights = RNG.uniform(0.5, 2, len(IRIS_X))
-    model = ReLUClassifier(
-        (6,), alpha=3.0, learning_rate_init=1e-12, max_iter=1, dropout=0.0, random_state=0
-    ).fit(IRIS_X, IRIS_Y, weights)
+    still = {"learning_rate_init": 1e-12, "max_iter": 1, "dropout": 0.0, "batch_size": 150}
+    model = ReLUClassifier((6,), alpha=3.0, random_state=0, **still)
+    model.fit(IRIS_X, IRIS_Y, weights)
     squares = sum(p.square().sum().item() for p in model.network_.parameters() if p.ndim == 2)
     expected = log_loss(IRIS_Y, model.predict_proba(IRIS_X), sample_weight=weights)
     assert model.loss_ == pytest.approx(expected + 1.5 * squares / weights.sum(), rel=1e-6)
@@ -335,7 +334,7 @@ def test_ctrl_c_keeps_what_there_is(monkeypatch):
 
     monkeypatch.setattr("relume.training.estimator_fitting.row_losses", interrupted)
     with pytest.warns(UserWarning, match="interrupted by user"):
-        model = ReLUClassifier().fit(X, Y)
+        model = ReLUClassifier(batch_size=len(X)).fit(X, Y)
     assert model.n_iter_ == 3
     assert model.predict(X).shape == (120,)
 
@@ -433,24 +432,31 @@ def test_adam_has_the_parameters_it_is_given():
     assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.7, 0.8), 1e-5, 0)
 
 
-def test_dropout_drops_the_same_units_for_a_whole_batch_and_none_in_eval():
-    torch.manual_seed(0)
-    dropout = BatchwiseDropout(0.25)
-    a = torch.rand(8, 4000) + 1
-    out = dropout(a)
-    kept = (out != 0).float()
-    assert torch.equal(kept, kept[:1].expand_as(kept))
-    assert kept.mean().item() == pytest.approx(0.75, abs=0.03)
-    torch.testing.assert_close(out[kept.bool()], (a / 0.75)[kept.bool()])
-    assert torch.equal(dropout.eval()(a), a)
+@pytest.mark.parametrize("build", [ReLUClassifier, ReLURegressor])
+@pytest.mark.parametrize("as_given", [np.asarray, sparse.csr_array])
+def test_whole_weights_are_that_many_rows_and_their_order_does_not_matter(build, as_given):
+    y = Y if build is ReLUClassifier else SCORE
+    counts = RNG.integers(0, 3, len(X))
+    counts[:4] = 1
+    order = RNG.permutation(len(X))
+    given = {"hidden_layer_sizes": (9,), "max_iter": 4, "random_state": 0}  # with its dropout
+    weighted = build(**given).fit(as_given(X[order]), y[order], sample_weight=counts[order])
+    repeated = build(**given).fit(as_given(np.repeat(X, counts, 0)), np.repeat(y, counts))
+    assert np.array_equal(weighted.predict(X), repeated.predict(X))
+    for ours, theirs in zip(weighted.coefs_, repeated.coefs_, strict=True):
+        assert np.array_equal(ours, theirs)
 
 
-def test_a_weight_counts_as_that_many_rows_under_dropout_too():
-    weights = np.arange(len(X)) % 3 + 1
-    once = ReLUClassifier((9,), max_iter=5, batch_size=1000, random_state=0, dropout=0.3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        repeated = clone(once).fit(np.repeat(X, weights, axis=0), np.repeat(Y, weights))
-        once.fit(X, Y, sample_weight=weights)
-    assert any(isinstance(m, BatchwiseDropout) for m in once.network_.modules())
-    np.testing.assert_allclose(once.predict_proba(X), repeated.predict_proba(X), atol=1e-7)
+def test_other_weights_weigh_and_the_order_is_kept_where_asked():
+    halves = np.full(len(X), 0.5)
+    rows, targets, weights = counted_rows(X, SCORE[:, None], halves, ordered=True)
+    assert rows is X
+    assert np.array_equal(targets[:, 0], SCORE)
+    assert np.array_equal(weights, halves)
+    sorted_rows, sorted_targets, _ = counted_rows(X, SCORE[:, None], None, ordered=False)
+    assert sorted(map(tuple, sorted_rows)) == sorted(map(tuple, X))
+    row = int(np.flatnonzero((sorted_rows[7] == X).all(axis=1))[0])
+    assert sorted_targets[7, 0] == SCORE[row]
+    many = np.ones(len(X))
+    many[0] = 1e9
+    assert len(counted_rows(X, SCORE[:, None], many, ordered=True)[0]) == len(X)

@@ -138,3 +138,15 @@ def prepare_frame():
     from relume.training.data.prepare import read_data
 
     return read_data("iris").head(20)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("metric", "foo", "names the metric 'foo'"), ("input_shape", [3, 3], "3, 3")],
+)
+def test_parts_that_do_not_belong_together_are_refused(tmp_path, field, value, words):
+    folder = fit("iris", out=tmp_path, epochs=1).folder / "model"
+    described = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(described | {field: value}))
+    with pytest.raises(ModelFormatError, match=words):
+        load_model(folder)

@@ -105,7 +105,9 @@ def test_a_returned_loss_is_minimised_as_plain_torch_would(tmp_path):
         optimizer.step()
         losses.append(loss.item())
     torch.testing.assert_close(flat(model), flat(twin), rtol=1e-7, atol=1e-8)
-    assert result.losses["loss"] == pytest.approx(np.mean(np.reshape(losses, (4, -1)), axis=1))
+    sizes = np.reshape([len(rows) for rows in batches], (4, -1))
+    means = np.average(np.reshape(losses, (4, -1)), axis=1, weights=sizes)
+    assert result.losses["loss"] == pytest.approx(means)
     assert (result.status, result.exit_code, result.model) == ("finished", 0, model)
     no_hook_is_left(model)
 
@@ -514,3 +516,31 @@ def test_a_penalty_on_a_gradient_is_not_taken_for_the_gradient_of_a_loss(tmp_pat
     expected = 70 * 0.1 * model[2].weight.detach().abs()[0].numpy()  # of the score alone
     np.testing.assert_allclose(activity.absolute_gradient, expected, rtol=1e-5)
     assert (activity.rows, activity.gradient_positions) == (70, 70)
+
+
+def test_an_epochs_loss_is_the_mean_over_rows_and_a_small_last_batch_counts_little(tmp_path):
+    x = torch.cat([torch.zeros(64, 1), torch.ones(8, 1)])
+    batches = [x[:64], x[64:]]
+
+    def step(_, batch):
+        return {"mean": batch.mean().item()}
+
+    result = relume.fit(nn.Linear(1, 1), batches, step=step, epochs=1, out=tmp_path)
+    assert result.losses["mean"] == (pytest.approx(8 / 72),)
+    assert result.losses["loss"] == (pytest.approx(8 / 72),)
+
+
+def test_losses_of_which_none_is_to_be_minimised_are_refused(tmp_path):
+    def step(model, batch):
+        return {"a": model(batch).mean(), "b": 1.0}
+
+    with pytest.raises(SettingsError, match="name the one to minimise 'loss'"):
+        relume.fit(nn.Linear(1, 1), torch.zeros(8, 1), step=step, out=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_is_said(tmp_path):
+    def step(model, batch):
+        return model(batch).mean() * float("nan")
+
+    result = relume.fit(nn.Linear(1, 1), torch.ones(8, 1), step=step, out=tmp_path)
+    assert any(note.startswith("diverged in epoch 1") for note in result.notes)

@@ -86,3 +86,7 @@ def test_tables_get_bins_strong_decay_and_averaged_weights():
     assert (images.bins, images.weight_decay, images.averaging) == (0, 0.01, 0.0)
     given = completed(FitSettings(bins=0, weight_decay=0.0, averaging=0.0), 1000, numbers=12)
     assert (given.bins, given.weight_decay, given.averaging) == (0, 0.0, 0.0)
+
+
+def test_a_network_for_other_data_is_completed_and_refused_later():
+    assert completed(FitSettings(network="bag"), 1000).hidden is None
