@@ -191,9 +191,14 @@ def folds(table: BenchmarkTable, frame: pl.DataFrame, seed: int) -> Iterator[tup
         yield number, train, test
 
 
+def path_of(table: BenchmarkTable, seed: int, name: str) -> Path:
+    """Return where the results of one contender on the folds of one seed are kept."""
+    return KEPT / f"{table.source.replace('/', '.')}-{seed}-{name.replace(' ', '_')}.json"
+
+
 def results(table: BenchmarkTable, seed: int, most_folds: int, name: str) -> list[dict[str, Any]]:
     """Return the results of one contender on the folds of one seed, from what is kept or anew."""
-    path = KEPT / f"{table.source.replace('/', '.')}-{seed}-{name.replace(' ', '_')}.json"
+    path = path_of(table, seed, name)
     kept = json.loads(path.read_text()) if path.exists() else []
     if len(kept) >= most_folds:
         return kept[:most_folds]
@@ -212,13 +217,18 @@ def results(table: BenchmarkTable, seed: int, most_folds: int, name: str) -> lis
     return kept
 
 
-def sweep(table: BenchmarkTable, seeds: list[int], names: list[str]) -> dict[str, Any]:
+def sweep(
+    table: BenchmarkTable, seeds: list[int], names: list[str], *, kept_only: bool = False
+) -> dict[str, Any]:
     """Return the metric of a table, and for each contender its scores by fold and its CPU time."""
     frame = table.frame()
     metric = metric_of(table, frame)
     most_folds = FOLDS if frame.height <= SMALL_ROWS else 1
     found: dict[str, Any] = {"metric": metric, "rows": frame.height, "scores": {}, "cpu_s": {}}
     for name in names:
+        if kept_only and not all(path_of(table, seed, name).exists() for seed in seeds):
+            print(f"{name} is left out on {table.source}: not run")
+            continue
         try:
             runs = [each for seed in seeds for each in results(table, seed, most_folds, name)]
         except ModuleNotFoundError as error:
@@ -237,31 +247,43 @@ def half_interval(values: np.ndarray) -> float:
 def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Print the mean of each contender on each table and mean ranks; return them with the losses.
 
-    A lost row is one where a peer's mean is higher; the interval of the paired difference says
-    whether that is more than chance.
+    Ranks and CPU times are of the tables that every contender has run. A lost row is one where a
+    peer's mean is higher; the interval of the paired difference says whether that is more than
+    chance.
     """
     names = [name for name in CONTENDERS if any(name in row["scores"] for row in found.values())]
     print("table".ljust(28), "metric".ljust(9), *(name.rjust(15) for name in names))
     ranks: dict[str, list[int]] = {name: [] for name in names}
     lost = []
+    shared = [row for row in found.values() if len(row["scores"]) == len(names)]
     for table, row in found.items():
         values = {name: np.array(each) for name, each in row["scores"].items()}
         means = {name: each.mean() for name, each in values.items()}
         cells = (f"{means[n]:.4f} ±{half_interval(values[n]):.4f}" for n in names if n in means)
         print(table.ljust(28), row["metric"].ljust(9), *(cell.rjust(15) for cell in cells))
         for name, mean in means.items():
-            ranks[name].append(1 + sum(other > mean for other in means.values()))
+            if row in shared:
+                ranks[name].append(1 + sum(other > mean for other in means.values()))
             if mean > means.get("relume", np.inf):
                 difference = values[name] - values["relume"]
                 lost.append(
                     f"{table}: {name} +{difference.mean():.4f} ±{half_interval(difference):.4f}"
                 )
     mean_ranks = {name: float(np.mean(each)) for name, each in ranks.items()}
-    print("mean rank".ljust(38), *(f"{mean_ranks[name]:15.2f}" for name in names))
-    cpu = {name: sum(row["cpu_s"].get(name, 0.0) for row in found.values()) for name in names}
-    print("CPU s, all tables once".ljust(38), *(f"{cpu[name]:15.0f}" for name in names))
+    print(
+        f"mean rank, {len(shared)} tables".ljust(38),
+        *(f"{mean_ranks[name]:15.2f}" for name in names),
+    )
+    cpu = {name: sum(row["cpu_s"][name] for row in shared) for name in names}
+    print("CPU s, each of them once".ljust(38), *(f"{cpu[name]:15.0f}" for name in names))
     print("\n".join(["Relume loses:", *(lost or ["nowhere"])]))
-    return {"mean rank": mean_ranks, "cpu_s": cpu, "lost": lost, "tables": found}
+    return {
+        "ranked tables": len(shared),
+        "mean rank": mean_ranks,
+        "cpu_s": cpu,
+        "lost": lost,
+        "tables": found,
+    }
 
 
 def main() -> None:
@@ -270,12 +292,15 @@ def main() -> None:
     parser.add_argument("--list", choices=("tuning", "report"), default="tuning")
     parser.add_argument("--fold-seeds", type=int, nargs="+", default=[10])
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--kept-only", action="store_true", help="run nothing that is not kept")
     parser.add_argument("--quiet", action="store_true", help="fill the cache, print no score")
     chosen = parser.parse_args()
     tables = TUNING if chosen.list == "tuning" else REPORT
     found = {}
     for table in tables:
-        found[table.source] = sweep(table, chosen.fold_seeds, chosen.only)
+        found[table.source] = sweep(
+            table, chosen.fold_seeds, chosen.only, kept_only=chosen.kept_only
+        )
         print(table.source, "done", flush=True)
     if not chosen.quiet:
         keep(f"accuracy-{chosen.list}", summary(found))
