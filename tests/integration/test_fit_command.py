@@ -32,7 +32,7 @@ def test_fit_then_predict_then_report_as_a_person_types_it(tmp_path):
     done = relume("fit", "wine", "--epochs", 5, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in (
-        "accuracy on 35 test rows",
+        "accuracy on 36 test rows",
         "majority class",
         "logistic regression",
         "firing rate",

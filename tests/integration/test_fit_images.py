@@ -49,7 +49,7 @@ def test_a_folder_of_idx_files_keeps_its_own_test_part(tmp_path, monkeypatch, ca
     assert done.returncode == 0, done.stderr
     assert "accuracy on 300 test rows" in done.stdout
     first, second, *notes = done.stderr.splitlines()
-    assert first.startswith("set: 10 classes of 'label' from grey images of 8×8; rows: 960")
+    assert first.startswith("set: 10 classes of 'label' from grey images of 8×8; rows: 1,080")
     assert second.startswith("cnn 8, 16 with relu")
     assert "note: network cnn: the data are images; --network names another" in notes
     record = read_run(tmp_path / "out/run.sqlite").info

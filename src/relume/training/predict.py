@@ -16,7 +16,7 @@ from relume.training.data.encoding import level_codes
 from relume.training.data.image_preprocessing import ImagePreprocessing
 from relume.training.data.prepare import read_table
 from relume.training.data.prepare_images import is_image_source, read_images
-from relume.training.data.prepare_sequences import open_sequences, target_truth
+from relume.training.data.prepare_sequences import NAMED_TASKS, open_sequences, target_truth
 from relume.training.data.preprocessing import Preprocessing, as_table
 from relume.training.data.sequence_preprocessing import SequencePreprocessing
 from relume.training.data.table import Table
@@ -209,8 +209,11 @@ def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.D
         notes = (f"predicted is the own test part of {whole.name}, {count}",)
     preprocessing.check(sequences)
     x = preprocessing.encode(sequences, np.arange(len(sequences)))
-    if sequences.target is None or sequences.target.name != preprocessing.target.name:
+    if sequences.target is None:
         return _Rows(x, (None,), notes=notes)
+    given, wanted = sequences.target.name, preprocessing.target.name
+    if given in NAMED_TASKS and wanted in NAMED_TASKS and given != wanted:
+        return _Rows(x, (None,), notes=(*notes, f"not scored: the file holds {given}, no {wanted}"))
     truth = target_truth(preprocessing.target, sequences)
     return _Rows(x, (_Truth(truth, np.ones(len(x), bool)),), notes=notes)
 
