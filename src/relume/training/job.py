@@ -49,6 +49,7 @@ def new_job(
     settings = FitSettings.from_mapping(options)
     _check_reads_text(settings)
     prepared = prepare(data, _data_options(settings))
+    _check_has_classes(prepared, settings)
     folder = (
         Path(out) if out is not None else free_folder(Path(f"relume-{prepared.name.split('.')[0]}"))
     )
@@ -117,6 +118,16 @@ def _data_options(settings: FitSettings) -> DataOptions:
         seed=settings.seed,
         unsupervised=settings.is_autoencoder,
     )
+
+
+def _check_has_classes(data: Prepared, settings: FitSettings) -> None:
+    if settings.class_weights == "balanced" and not any(
+        target.classes for target in data.preprocessing.targets
+    ):
+        raise SettingsError(
+            f"--class-weights balanced is for classes, and of {data.name} none are predicted: "
+            "leave it out"
+        )
 
 
 def _check_reads_text(settings: FitSettings) -> None:

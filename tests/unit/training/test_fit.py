@@ -277,3 +277,12 @@ def test_outside_the_main_thread_it_trains_without_signals(tmp_path):
     thread.start()
     thread.join()
     assert results[0].status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("data", "options"), [("diabetes", {}), ("wine", {"network": "autoencoder"})]
+)
+def test_class_weights_without_classes_are_refused(tmp_path, data, options):
+    with pytest.raises(SettingsError, match="--class-weights balanced is for classes"):
+        fit(data, out=tmp_path / "out", class_weights="balanced", **options)
+    assert not (tmp_path / "out").exists()
