@@ -33,10 +33,9 @@ PADDING = np.arange(STEPS) >= LENGTHS[:, None]
 
 
 def test_the_adding_problem_of_the_example_is_learned():
-    """Over 60 steps, where tanh may learn it too; benchmarks/adding_problem.py has 100."""
+    """Over 60 steps; benchmarks/adding_problem.py holds it against tanh over 100."""
     found = EXAMPLE["compare"](train=3_000, test=500, steps=60, epochs=14, hidden=[48])
     assert found["relu"]["mse"] < 0.02
-    assert 0 < found["tanh"]["mse"] < 0.2
 
 
 def test_a_file_of_sequences_as_a_person_types_it(tmp_path):

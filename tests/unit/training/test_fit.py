@@ -167,7 +167,7 @@ def test_regression_is_scored_in_its_own_unit(tmp_path):
     with torch.no_grad():
         z = result.model.network(torch.from_numpy(prepared.test.x))[:, 0].numpy()
     pre = prepared.preprocessing
-    guess = z.astype(np.float64) * pre.target_scale + pre.target_mean
+    guess = z.astype(np.float64) * pre.target.scale + pre.target.mean
     error = ((prepared.test.y - guess) ** 2).sum()
     spread = ((prepared.test.y - prepared.test.y.mean(dtype=np.float64)) ** 2).sum()
     assert result.verdict.metric == "r2"
@@ -237,7 +237,7 @@ def test_an_own_test_part_is_scored(tmp_path):
     frame.tail(58).write_parquet(tmp_path / "test.parquet")
     result = fit(
         tmp_path / "train.csv",
-        target=prepare("wine", DataOptions()).preprocessing.target_name,
+        target=prepare("wine", DataOptions()).preprocessing.target.name,
         test=str(tmp_path / "test.parquet"),
         out=tmp_path / "out",
         epochs=20,

@@ -73,21 +73,6 @@ class Preprocessing:
         """The class labels in the order of their indices; None for regression."""
         return self.target.classes
 
-    @property
-    def target_name(self) -> str:
-        """The column that is predicted."""
-        return self.target.name
-
-    @property
-    def target_mean(self) -> float:
-        """Mean of the training part's target, in its own unit; 0 for classification."""
-        return self.target.mean
-
-    @property
-    def target_scale(self) -> float:
-        """Standard deviation of the training part's target; 1 for classification."""
-        return self.target.scale
-
     def transform(self, table: pl.DataFrame | Table) -> NDArray[np.float32]:
         """Encode a table; columns that were not learnt from are passed over.
 
@@ -116,10 +101,6 @@ class Preprocessing:
             column.encode(cells[column.reading.name], out[:, start : start + width])
             start += width
         return out
-
-    def has_target(self, table: pl.DataFrame | Table) -> bool:
-        """Tell whether a table has the column that is predicted."""
-        return self.target.name in as_table(table).frame.columns
 
     def encode_target(self, column: pl.Series | Table) -> NDArray[np.generic]:
         """Encode the target, given as a column or as a table that has it.

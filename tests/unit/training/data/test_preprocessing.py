@@ -30,7 +30,7 @@ def test_features_are_named(preprocessing):
         "age", "age is missing", "colour=blue", "colour=red", "colour is missing",
         "when year", "when month", "when day of week", "when day of year", "when elapsed days",
     )  # fmt: skip
-    assert preprocessing.target_name == "price"
+    assert preprocessing.target.name == "price"
     assert preprocessing.classes is None
     assert preprocessing.transform(FRAME).shape == (N, 10)
     assert preprocessing.transform(FRAME).dtype == np.float32
@@ -86,8 +86,6 @@ def test_what_cannot_be_encoded_is_named(preprocessing, change, message):
 
 
 def test_the_target_is_encoded_from_a_column_or_a_table(preprocessing):
-    assert preprocessing.has_target(FRAME)
-    assert not preprocessing.has_target(FRAME.drop("price"))
     expected = FRAME["price"].to_numpy().astype(np.float32)
     np.testing.assert_array_equal(preprocessing.encode_target(FRAME["price"]), expected)
     np.testing.assert_array_equal(preprocessing.encode_target(Table("t", FRAME)), expected)
