@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,14 @@ from relume.training.settings import FitSettings
 
 Values = NDArray[Any]
 
-LARGEST_BATCH, MOST_EPOCHS, MOST_ITERATIONS = 256, 50, 200
+LARGEST_BATCH, MOST_ITERATIONS = 256, 200
+WEIGHT_DECAY = 0.1  # of the solver 'adam'
 
 
 class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
     """The common part; a subclass says how targets are read, scaled and scored."""
 
+    _usual_epochs: int
     _scaling: Scaling
     _target_moments: Scaling
 
@@ -133,16 +135,18 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
     def _learn(
         self, data: tuple[Any, Values, Values], seed: int, device: torch.device, *, in_parts: bool
     ) -> None:
-        choices = replace(
-            Choices(**{each.name: getattr(self, each.name) for each in fields(Choices)}),
-            max_iter=self._most_epochs(),
-        )
+        choices = self._choices()
         network = self.network_.to(device)
         dtype = next(network.parameters()).dtype
         data, held_out = self._split(data, seed)
         mean_weight = float(data[2].mean())
         train = self._part(*data, dtype=dtype, device=device)
-        objective = PenalisedLoss(self._link(), choices.alpha / mean_weight, matrices_of(network))
+        objective = PenalisedLoss(
+            self._link(),
+            choices.alpha / mean_weight,
+            matrices_of(network),
+            smoothing=choices.label_smoothing,
+        )
         try:
             if self.solver == "lbfgs":
                 self._search(network, train, objective, choices)
@@ -163,6 +167,26 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
             self._iterate(loop, in_parts=in_parts)
         finally:
             network.cpu().eval()
+
+    def _choices(self) -> Choices:
+        """Return the parameters that the training reads, with those left open chosen."""
+        decay = self.weight_decay
+        if self.solver == "lbfgs" and decay:
+            raise InvalidParameterError(
+                f"weight_decay={decay} acts on updates, of which solver='lbfgs' has none; give "
+                "alpha instead"
+            )
+        usual = WEIGHT_DECAY if self.solver == "adam" else 0.0
+        chosen: dict[str, Any] = {
+            "max_iter": self._most_epochs(),
+            "weight_decay": usual if decay is None else float(decay),
+            "label_smoothing": self._smoothing(),
+        }
+        named = (each.name for each in fields(Choices) if each.name not in chosen)
+        return Choices(**{name: getattr(self, name) for name in named}, **chosen)
+
+    def _smoothing(self) -> float:
+        return 0.0
 
     def _split(
         self, data: tuple[Any, Values, Values], seed: int
@@ -220,7 +244,7 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
     def _most_epochs(self) -> int:
         if self.max_iter is not None:
             return int(self.max_iter)
-        return MOST_ITERATIONS if self.solver == "lbfgs" else MOST_EPOCHS
+        return MOST_ITERATIONS if self.solver == "lbfgs" else self._usual_epochs
 
     def _watch(
         self, loop: EstimatorLoop, held_out: tuple[Any, Values, Values], device: torch.device

@@ -15,6 +15,7 @@ from relume.training.loop import (
     Observers,
     TensorPart,
     Unrecorded,
+    decay_groups,
     outputs,
 )
 
@@ -35,6 +36,7 @@ class Choices:
     alpha: float
     learning_rate: str
     learning_rate_init: float
+    weight_decay: float
     power_t: float
     max_iter: int
     shuffle: bool
@@ -47,6 +49,7 @@ class Choices:
     epsilon: float
     n_iter_no_change: float
     max_fun: int
+    label_smoothing: float = 0.0
 
 
 @dataclass(slots=True)
@@ -74,17 +77,22 @@ class PenalisedLoss:
             ``identity`` or ``exp``; it says which loss is meant.
         alpha: Strength of the penalty.
         matrices: What it is on.
+        smoothing: Share of each class that is spread over all classes; of classes only.
         metric: Name of the score.
+
+    References:
+        Szegedy et al. (2016), "Rethinking the inception architecture", section 7 (smoothing).
     """
 
     link: str
     alpha: float
     matrices: tuple[Tensor, ...]
+    smoothing: float = 0.0
     metric: str = "none"
 
     def train_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the scalar to minimise."""
-        loss = self.plain_loss(output, y).mean()
+        loss = self._weighted(output, self._smoothed(y[:, :-1]), y[:, -1]).mean()
         if not self.alpha:
             return loss
         squares = torch.stack([matrix.square().sum() for matrix in self.matrices]).sum()
@@ -92,7 +100,17 @@ class PenalisedLoss:
 
     def plain_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the weighted loss of each row, shape (rows,)."""
-        return y[:, -1] * row_losses(self.link, output, y[:, :-1])
+        return self._weighted(output, y[:, :-1], y[:, -1])
+
+    def _weighted(self, output: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        return weights * row_losses(self.link, output, targets)
+
+    def _smoothed(self, targets: Tensor) -> Tensor:
+        """Move a share of each class to all classes; a logistic output stands for two."""
+        if not self.smoothing:
+            return targets
+        classes = targets.shape[1] if self.link == "softmax" else 2
+        return targets * (1.0 - self.smoothing) + self.smoothing / classes
 
     def score(self, output: Tensor, y: Tensor) -> float:
         """Return minus the mean loss."""
@@ -255,16 +273,20 @@ _QUIET = Observers(
 
 
 def build_optimizer(model: nn.Module, choices: Choices) -> torch.optim.Optimizer:
-    """Return torch's Adam or SGD with the parameters that the choices name."""
+    """Return torch's AdamW or SGD with the parameters that the choices name.
+
+    The decay is on the matrices only; AdamW's acts beside the gradient, not through it.
+    """
+    groups = decay_groups(model, choices.weight_decay)
     if choices.solver == "sgd":
         return torch.optim.SGD(
-            model.parameters(),
+            groups,
             lr=choices.learning_rate_init,
             momentum=choices.momentum,
             nesterov=choices.nesterovs_momentum and choices.momentum > 0,
         )
-    return torch.optim.Adam(
-        model.parameters(),
+    return torch.optim.AdamW(
+        groups,
         lr=choices.learning_rate_init,
         betas=(choices.beta_1, choices.beta_2),
         eps=choices.epsilon,

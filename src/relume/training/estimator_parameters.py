@@ -111,10 +111,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not _is_flag(value) and math.isfinite(value)
 
 
-_SHARE: Demand = (
-    "a number in the range [0, 1)",
-    lambda value: _is_number(value) and 0 <= value < 1,
-)
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    return _is_amount(value) and value < 1
+
+
+_SHARE: Demand = ("a number in the range [0, 1)", _is_share)
 _COUNT: Demand = ("a whole number of at least 1", _is_count)
 _FLAG: Demand = ("True or False", _is_flag)
 _DEMANDS: Mapping[str, Demand] = {
@@ -124,6 +129,11 @@ _DEMANDS: Mapping[str, Demand] = {
     "batch_size": ("'auto' or a whole number of at least 1", _is_batch_size),
     "learning_rate": _one_of(*RATES),
     "learning_rate_init": _above(0),
+    "weight_decay": ("None or a number of at least 0", lambda v: v is None or _is_amount(v)),
+    "label_smoothing": (
+        "None or a number in the range [0, 1)",
+        lambda v: v is None or _is_share(v),
+    ),
     "power_t": _at_least(0),
     "max_iter": ("None or a whole number of at least 1", lambda v: v is None or _is_count(v)),
     "shuffle": _FLAG,

@@ -23,7 +23,12 @@ from torch import nn
 from relume import ReLUClassifier, ReLURegressor
 from relume.errors import SettingsError
 from relume.nn.networks import build_network
-from relume.training.estimator_fitting import Choices, build_optimizer, row_losses
+from relume.training.estimator_fitting import (
+    Choices,
+    PenalisedLoss,
+    build_optimizer,
+    row_losses,
+)
 from relume.training.estimator_rows import counted_rows
 from relume.training.estimator_scaling import Scaling, StandardisedRows, folded
 
@@ -78,7 +83,7 @@ def test_a_linear_model_is_ridge_regression(solver, nearness):
     z, t = (x - x.mean(0)) / x.std(0), (y - y.mean()) / y.std()
     model = ReLURegressor(
         hidden_layer_sizes=(), alpha=30.0, solver=solver, max_iter=400, tol=1e-7, max_fun=10**5,
-        learning_rate_init=0.03, batch_size=len(x), random_state=0,
+        learning_rate_init=0.03, batch_size=len(x), random_state=0, weight_decay=0.0,
     ).fit(x, y)  # fmt: skip
     expected = Ridge(alpha=30.0).fit(z, t).predict(z) * y.std() + y.mean()
     np.testing.assert_allclose(model.predict(x), expected, atol=nearness)
@@ -147,14 +152,21 @@ def test_the_losses_are_those_of_scikit_learn():
     assert xlogy(0.0, 0.0) == 0.0
 
 
-def test_the_first_loss_is_loss_and_penalty_of_the_first_weights():
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_first_loss_is_loss_and_penalty_of_the_first_weights(smoothing):
     """A rate of nearly nothing leaves the network as it was drawn."""
     weights = RNG.uniform(0.5, 2, len(IRIS_X))
     still = {"learning_rate_init": 1e-12, "max_iter": 1, "dropout": 0.0, "batch_size": 150}
-    model = ReLUClassifier((6,), alpha=3.0, random_state=0, **still)
+    model = ReLUClassifier((6,), alpha=3.0, random_state=0, label_smoothing=smoothing, **still)
     model.fit(IRIS_X, IRIS_Y, weights)
     squares = sum(p.square().sum().item() for p in model.network_.parameters() if p.ndim == 2)
-    expected = log_loss(IRIS_Y, model.predict_proba(IRIS_X), sample_weight=weights)
+    row_losses = torch.nn.functional.cross_entropy(
+        torch.from_numpy(model.predict_log_proba(IRIS_X)),
+        torch.from_numpy(IRIS_Y),
+        label_smoothing=smoothing,
+        reduction="none",
+    )
+    expected = np.average(row_losses.numpy(), weights=weights)
     assert model.loss_ == pytest.approx(expected + 1.5 * squares / weights.sum(), rel=1e-6)
 
 
@@ -427,9 +439,31 @@ def test_verbose_says_every_epoch(capsys):
 
 def test_adam_has_the_parameters_it_is_given():
     names = {name: getattr(ReLUClassifier(), name) for name in Choices.__dataclass_fields__}
-    chosen = Choices(**names | {"beta_1": 0.7, "beta_2": 0.8, "epsilon": 1e-5})
-    group = build_optimizer(nn.Linear(2, 2), chosen).param_groups[0]
-    assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.7, 0.8), 1e-5, 0)
+    given = {"beta_1": 0.7, "beta_2": 0.8, "epsilon": 1e-5, "weight_decay": 0.3}
+    matrices, rest = build_optimizer(nn.Linear(2, 2), Choices(**names | given)).param_groups
+    assert (matrices["betas"], matrices["eps"]) == ((0.7, 0.8), 1e-5)
+    assert (matrices["weight_decay"], rest["weight_decay"]) == (0.3, 0.0)
+
+
+def test_the_recipe_belongs_to_adam_unless_it_is_given():
+    def chosen(**given):
+        choices = ReLUClassifier(**given)._choices()
+        return choices.weight_decay, choices.label_smoothing
+
+    assert chosen() == (0.1, 0.1)
+    assert chosen(solver="sgd") == chosen(solver="lbfgs") == (0.0, 0.0)
+    assert chosen(solver="sgd", weight_decay=1e-3, label_smoothing=0.05) == (1e-3, 0.05)
+    with pytest.raises(ValueError, match="lbfgs.*give alpha instead"):
+        ReLUClassifier(solver="lbfgs", weight_decay=0.1).fit(X, Y)
+
+
+def test_labels_of_a_single_output_are_smoothed_as_two_classes_are():
+    y = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+    output = torch.tensor([[0.7], [-0.2]])
+    loss = PenalisedLoss("logistic", 0.0, (), smoothing=0.1).train_loss(output, y)
+    two = torch.cat([torch.zeros_like(output), output], dim=1)
+    peer = torch.nn.functional.cross_entropy(two, torch.tensor([1, 0]), label_smoothing=0.1)
+    torch.testing.assert_close(loss, peer)
 
 
 @pytest.mark.parametrize("build", [ReLUClassifier, ReLURegressor])
