@@ -29,6 +29,9 @@ class Layer:
         units: Number of units (neurons or channels).
         can_die: Whether a unit of this activation can output a constant with gradient zero.
         owner: Qualified name of the module whose weights feed it; ``None`` when not found.
+        place: ``file:line`` where it is applied; ``None`` when not known.
+        saturates: Whether its output is bounded on both sides, so that "fired" means: its slope
+            was above 1 % of the greatest one.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Layer:
     units: int
     can_die: bool
     owner: str | None = None
+    place: str | None = None
+    saturates: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,17 +148,20 @@ class LayerWindow:
         activity: What the units did on the armed steps.
         gradient_norm: L2 norm of the gradient of the owner's parameters, over armed steps.
         update_ratio: L2 norm of the update over the L2 norm of the parameters, over armed steps.
+        slope: The slopes of a parametric ReLU below zero, over armed steps.
     """
 
     activity: UnitActivity
     gradient_norm: Moments = field(default_factory=Moments)
     update_ratio: Moments = field(default_factory=Moments)
+    slope: Moments = field(default_factory=Moments)
 
     def __add__(self, other: "LayerWindow") -> "LayerWindow":
         return LayerWindow(
             self.activity + other.activity,
             self.gradient_norm + other.gradient_norm,
             self.update_ratio + other.update_ratio,
+            self.slope + other.slope,
         )
 
 
@@ -220,7 +228,16 @@ class Lifetimes:
         never = np.full(units, NEVER, np.int64)
         return cls(never, never, np.zeros(units, np.int64))
 
-    def after(self, step: int, fired: Counts, rows: int) -> "Lifetimes":
+    @classmethod
+    def all_fired(cls, units: int, step: int) -> "Lifetimes":
+        """Return the lifetimes after an armed step on which every unit fired."""
+        return cls(
+            np.full(units, step, np.int64),
+            np.full(units, NEVER, np.int64),
+            np.zeros(units, np.int64),
+        )
+
+    def after(self, step: int, fired: Counts | Sums, rows: int) -> "Lifetimes":
         """Return the lifetimes after an armed step on which each unit fired ``fired`` times."""
         fires = fired > 0
         still = np.where(self.first_silent == NEVER, step, self.first_silent)

@@ -1,0 +1,137 @@
+"""Patching torch's activation functions, so that calls can be seen while a tap is armed.
+
+A patched function costs one comparison while nothing is armed. Names bound before the patch (``from
+torch import relu`` above ``relume.watch()``) are bound anew in the modules that hold them, and all
+is put back at the end. A wrapper that somebody still holds then simply calls torch.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from relume.observe.rectifiers import RECTIFIERS, Rectifier, namespace
+
+
+class Tap(Protocol):
+    """What sees the calls while it is armed."""
+
+    def call(
+        self,
+        rectifier: Rectifier,
+        original: Callable[..., Any],
+        args: Sequence[Any],
+        named: Mapping[str, Any],
+    ) -> Any:
+        """Call the original exactly once and return what it returns."""
+        ...
+
+
+class Switch:
+    """Holds the armed tap; None while nothing is armed."""
+
+    __slots__ = ("tap",)
+
+    def __init__(self) -> None:
+        self.tap: Tap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    holder: Any
+    name: str
+    original: Any
+    was_own: bool  # whether the holder itself had the name, rather than inheriting it
+
+
+class Interception:
+    """The patched functions of torch, from ``install`` to ``remove``.
+
+    Args:
+        switch: Where the armed tap is put.
+    """
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self._patches: list[_Patch] = []
+        self._wrappers: dict[int, Callable[..., Any]] = {}
+
+    def install(self) -> None:
+        """Patch every function of ``RECTIFIERS`` and the names already bound to them."""
+        for rectifier in RECTIFIERS:
+            for space, name in rectifier.places:
+                self._patch(namespace(space), name, rectifier)
+        self._rebind_early_names()
+
+    def remove(self) -> None:
+        """Put everything back as it was."""
+        while self._patches:
+            patch = self._patches.pop()
+            if patch.was_own:
+                setattr(patch.holder, patch.name, patch.original)
+            else:
+                delattr(patch.holder, patch.name)
+        self._wrappers.clear()
+
+    def _patch(self, holder: Any, name: str, rectifier: Rectifier) -> None:
+        original = getattr(holder, name, None)
+        if original is None:
+            return
+        wrapper = self._wrappers.get(id(original))
+        if wrapper is None:
+            wrapper = _wrapped(original, rectifier, self._switch)
+            self._wrappers[id(original)] = wrapper
+            _tell_jit(original, wrapper)
+        self._set(holder, name, original, wrapper)
+
+    def _set(self, holder: Any, name: str, original: Any, wrapper: Any) -> None:
+        self._patches.append(_Patch(holder, name, original, name in vars(holder)))
+        setattr(holder, name, wrapper)
+
+    def _rebind_early_names(self) -> None:
+        for module in list(sys.modules.values()):
+            if _belongs_to_us_or_torch(getattr(module, "__name__", "")):
+                continue
+            for name, value in _attributes(module):
+                wrapper = self._wrappers.get(id(value))
+                if wrapper is not None and value is getattr(wrapper, "__wrapped__", None):
+                    self._set(module, name, value, wrapper)
+
+
+def _wrapped(
+    original: Callable[..., Any], rectifier: Rectifier, switch: Switch
+) -> Callable[..., Any]:
+    is_compiling = torch.compiler.is_compiling
+
+    def wrapper(*args: Any, **named: Any) -> Any:
+        if is_compiling():  # first: the compiler must not see the switch, or it guards on it
+            return original(*args, **named)
+        tap = switch.tap
+        if tap is None:
+            return original(*args, **named)
+        return tap.call(rectifier, original, args, named)
+
+    return functools.wraps(original)(wrapper)
+
+
+def _tell_jit(original: Any, wrapper: Any) -> None:
+    """Let TorchScript compile the wrapper as the operator that it wraps."""
+    from torch.jit import _builtins
+
+    table: dict[int, str] = getattr(_builtins, "_get_builtin_table", dict)()
+    if id(original) in table:
+        table[id(wrapper)] = table[id(original)]
+
+
+def _attributes(module: Any) -> Iterator[tuple[str, Any]]:
+    try:
+        yield from list(vars(module).items())
+    except TypeError:  # something in sys.modules that is no module
+        return
+
+
+def _belongs_to_us_or_torch(name: str) -> bool:
+    return name.partition(".")[0] in {"torch", "relume", "functorch", "torchgen"}

@@ -1,0 +1,71 @@
+"""Names of modules, and of the weights that feed an activation, as a person knows them."""
+
+import re
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+_WRAPPERS = re.compile(r"(^|\.)(module|_orig_mod|_fsdp_wrapped_module)(?=\.|$)")
+"""What wrappers (data parallel, compiled, sharded) put between a module and its name."""
+_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+
+
+class Names:
+    """Qualified names of the modules and parameters of every model seen.
+
+    The first model's names have no prefix; those of further models begin with their class, with a
+    number from the second of a class on.
+
+    Args:
+        model: The first model, where it is known before it is called.
+    """
+
+    def __init__(self, model: nn.Module | None = None) -> None:
+        self._modules: dict[int, str] = {}
+        self._parameters: dict[int, str] = {}
+        self._roots: list[nn.Module] = []
+        self._taken: dict[str, int] = {}
+        if model is not None:
+            self.learn(model)
+
+    @property
+    def roots(self) -> tuple[nn.Module, ...]:
+        """The models seen, in their order."""
+        return tuple(self._roots)
+
+    def learn(self, root: nn.Module) -> None:
+        """Take up a model, unless it is a part of one that is known."""
+        if id(root) in self._modules:
+            return
+        prefix = ""
+        if self._roots:
+            kind = type(root).__name__
+            number = 1 + sum(type(known).__name__ == kind for known in self._roots)
+            prefix = kind if number == 1 else f"{kind}#{number}"
+        self._roots.append(root)
+        for name, module in root.named_modules():
+            full = ".".join(part for part in (prefix, _plain(name)) if part)
+            self._modules.setdefault(id(module), full)
+            for own, parameter in module.named_parameters(recurse=False):
+                is_usual = own in {"weight", "bias"} or isinstance(module, _RECURRENT)
+                part = "" if is_usual else own
+                label = ".".join(p for p in (full, part) if p)
+                self._parameters.setdefault(id(parameter), label or own)
+
+    def of_module(self, module: nn.Module | None) -> str:
+        """Return the name of a module; empty for a model as a whole, and where none is known."""
+        return self._modules.get(id(module), "")
+
+    def of_weights(self, weights: Iterable[Tensor]) -> str | None:
+        """Return the name of the module that holds the first known one of the weights."""
+        names = (self._parameters.get(id(weight)) for weight in weights)
+        return next((name for name in names if name is not None), None)
+
+    def unique(self, name: str) -> str:
+        """Return a name that no site has so far: ``#2`` is put behind the second of a name."""
+        self._taken[name] = count = self._taken.get(name, 0) + 1
+        return name if count == 1 else f"{name}#{count}"
+
+
+def _plain(name: str) -> str:
+    return _WRAPPERS.sub("", name).strip(".")

@@ -1,0 +1,90 @@
+"""Which weights feed an activation, read off the autograd graph; reads only."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+MOST_NODES = 200
+"""Nodes walked before the search is given up: between weights and activation there are few."""
+
+_CHANNELS_FIRST = ("Convolution", "BatchNorm", "GroupNorm", "InstanceNorm", "ConvTranspose")
+_PRODUCTS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Linear", "Mv", "Dot", "Addmv", "Matmul", "Addbmm")
+_NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RmsNorm")
+_PASSED = (
+    "View", "Reshape", "Unsafe", "Transpose", "Permute", "T", "Alias", "Add", "Sub", "Mul", "Div",
+    "Squeeze", "Unsqueeze", "Expand", "Clone", "ToCopy", "Slice", "Select", "Split", "Chunk", "Cat",
+    "Dropout", "NativeDropout", "Checkpoint", "AsStrided", "Unbind", "Stack", "Narrow", "Flatten",
+    "Contiguous", "Copy", "Identity", "MaxPool", "AvgPool", "AdaptiveAvgPool", "Mean", "Pad",
+    "Embedding", "Detach", "Where", "Index", "Swapaxes", "Movedim", "Unfold", "Unflatten",
+)  # fmt: skip
+
+_LAID_OUT = ("T", "Transpose", "ToCopy", "Expand", "View", "Permute")
+"""What may stand between a product and its weights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feeding:
+    """The weights that feed an activation.
+
+    Args:
+        weights: The leaves of the nearest product: a matrix or kernel, and its bias.
+        is_channels_first: Whether the unit axis of what it makes is 1.
+    """
+
+    weights: tuple[Tensor, ...]
+    is_channels_first: bool
+
+
+def feeding(node: Any) -> Feeding | None:
+    """Return the weights nearest above a node of the autograd graph.
+
+    Walks from the node through reshapes, sums, norms and dropout to the first product that reads a
+    leaf; anything else (a distance, a reduction) ends the search on that branch.
+
+    Args:
+        node: ``grad_fn`` of the pre-activation; None where there is no graph.
+
+    Cost: a few microseconds for each node on the way.
+    """
+    if node is None:
+        return None
+    is_channels_first = None
+    waiting, seen = deque([node]), set[Any]()
+    while waiting and len(seen) < MOST_NODES:
+        node = waiting.popleft()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        name = _kind(node)
+        if is_channels_first is None and (_is_one(name, _NORMS) or _is_one(name, _CHANNELS_FIRST)):
+            is_channels_first = _is_one(name, _CHANNELS_FIRST)
+        if _is_one(name, _PRODUCTS) or "Convolution" in name:
+            leaves = tuple(_leaves(node))
+            if leaves:
+                first = "Convolution" in name
+                return Feeding(leaves, first if is_channels_first is None else is_channels_first)
+        if _is_one(name, _NORMS) or _is_one(name, _PASSED) or _is_one(name, _PRODUCTS):
+            waiting.extend(below for below, _ in node.next_functions)
+    return None
+
+
+def _leaves(node: Any) -> Iterator[Tensor]:
+    """Yield the leaves that a product reads: directly, transposed, or cast to another type."""
+    for operand, _ in node.next_functions:
+        below = operand
+        while below is not None and _is_one(_kind(below), _LAID_OUT):
+            below = below.next_functions[0][0]
+        if below is not None and hasattr(below, "variable"):
+            yield below.variable
+
+
+def _kind(node: Any) -> str:
+    """Return the name of an operation: ``AddmmBackward0`` is ``Addmm``."""
+    return str(node.name()).partition("Backward")[0].rpartition("::")[2]
+
+
+def _is_one(name: str, kinds: tuple[str, ...]) -> bool:
+    return any(name == kind or (len(kind) > 3 and kind in name) for kind in kinds)
