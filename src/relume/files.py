@@ -94,6 +94,15 @@ def check_writable(folder: Path) -> None:
             trial.write(b"x" * 4096)
 
 
+def free_folder(wanted: Path) -> Path:
+    """Return the folder itself, or the first numbered one that is not there yet."""
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
 def _replace_folder(new: Path, place: Path) -> None:
     old = None
     if place.exists():

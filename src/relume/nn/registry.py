@@ -136,7 +136,12 @@ def activation_of(module: nn.Module) -> Activation | None:
     """
     if type(module) is nn.Threshold:
         return _BY_NAME["thresholded_relu"] if module.value == 0 else None
-    return _BY_CLASS.get(type(module))
+    return activation_of_class(type(module))
+
+
+def activation_of_class(module: type[nn.Module]) -> Activation | None:
+    """Return the entry that the modules of a class are of, or ``None``."""
+    return _BY_CLASS.get(module)
 
 
 def firing_threshold(module: nn.Module) -> float | Tensor | None:

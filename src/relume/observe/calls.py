@@ -1,7 +1,9 @@
 """Which module is being called, and from which line of the user's code, while a tap is armed."""
 
 import sys
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,19 @@ Position = tuple[CodeType, int]
 """A place in the code: a function, and the instruction in it."""
 
 _INNER = tuple(f"{module.__path__[0]}/" for module in (sys.modules["torch"], sys.modules["relume"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the modules of a class are treated.
+
+    Args:
+        is_seen: Whether what they return is looked at.
+        is_quiet: Whether the calls inside them are passed over.
+    """
+
+    is_seen: bool
+    is_quiet: bool
 
 
 class Call:
@@ -44,8 +59,8 @@ class Calls:
     """The modules that are being called right now, outermost first.
 
     Args:
-        on_return: Called with each module, its inputs and what it returned, if anything.
-        is_quiet: Whether the calls inside a module are passed over.
+        on_return: Called with a module that is seen, its inputs and what it returned, if anything.
+        kind_of: How the modules of a class are treated.
 
     Attributes:
         stack: The calls; the first stands for code outside of all modules.
@@ -57,14 +72,16 @@ class Calls:
     def __init__(
         self,
         on_return: Callable[[nn.Module, Any, Any], None],
-        is_quiet: Callable[[nn.Module], bool],
+        kind_of: Callable[[type[nn.Module]], Kind],
     ) -> None:
         self.stack = [Call(None)]
         self.number = 0
         self.rows: int | None = None
         self._on_return = on_return
-        self._is_quiet = is_quiet
+        self._kind_of = kind_of
+        self._kinds: dict[type[nn.Module], Kind] = {}
         self._hooks: list[RemovableHandle] = []
+        self._input: weakref.ref[Tensor] | None = None
 
     def attach(self) -> None:
         """Follow the calls of every module from now on."""
@@ -88,17 +105,30 @@ class Calls:
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if torch.compiler.is_compiling():
             return
-        if len(self.stack) == 1:
+        stack = self.stack
+        if len(stack) == 1:
             self.begin_pass(leading_rows(inputs))
-        if getattr(module, "batch_first", None) is False:
+            self._remember(inputs)
+        if module.__dict__.get("batch_first", True) is False:
             self._take_second_axis(inputs)
-        quiet = self.stack[-1].is_quiet or self._is_quiet(module)
-        self.stack.append(Call(module, is_quiet=quiet))
+        kind = self._kinds.get(type(module))
+        if kind is None:
+            kind = self._kinds[type(module)] = self._kind_of(type(module))
+        stack.append(Call(module, is_quiet=kind.is_quiet or stack[-1].is_quiet))
 
     def begin_pass(self, rows: int | None) -> None:
         """Count a pass, with its rows."""
         self.number += 1
         self.rows = rows
+
+    def _remember(self, inputs: tuple[Any, ...]) -> None:
+        x = inputs[0] if inputs else None
+        self._input = weakref.ref(x) if isinstance(x, Tensor) else None
+
+    @property
+    def last_input(self) -> Tensor | None:
+        """What the last pass was called with, while somebody else still holds it."""
+        return self._input() if self._input is not None else None
 
     def _take_second_axis(self, inputs: tuple[Any, ...]) -> None:
         """Where time comes before rows, count the rows."""
@@ -109,9 +139,10 @@ class Calls:
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if torch.compiler.is_compiling():
             return
-        if len(self.stack) > 1 and self.stack[-1].module is module:
-            self.stack.pop()
-            if output is not None:
+        stack = self.stack
+        if len(stack) > 1 and stack[-1].module is module:
+            stack.pop()
+            if output is not None and self._kinds[type(module)].is_seen:
                 self._on_return(module, inputs, output)
 
 

@@ -1,11 +1,13 @@
 """Which weights feed an activation, read off the autograd graph; reads only."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
+
+T = TypeVar("T")
 
 MOST_NODES = 200
 """Nodes walked before the search is given up: between weights and activation there are few."""
@@ -30,12 +32,14 @@ class Feeding:
     """The weights that feed an activation.
 
     Args:
-        weights: The leaves of the nearest product: a matrix or kernel, and its bias.
+        weights: The leaves of the nearest product: a matrix or kernel first, then its bias.
         is_channels_first: Whether the unit axis of what it makes is 1.
+        product: That product, a node of the graph.
     """
 
     weights: tuple[Tensor, ...]
     is_channels_first: bool
+    product: Any
 
 
 def feeding(node: Any) -> Feeding | None:
@@ -62,13 +66,41 @@ def feeding(node: Any) -> Feeding | None:
         if is_channels_first is None and (_is_one(name, _NORMS) or _is_one(name, _CHANNELS_FIRST)):
             is_channels_first = _is_one(name, _CHANNELS_FIRST)
         if _is_one(name, _PRODUCTS) or "Convolution" in name:
-            leaves = tuple(_leaves(node))
-            if leaves:
-                first = "Convolution" in name
-                return Feeding(leaves, first if is_channels_first is None else is_channels_first)
+            weights = _weights(node)
+            if weights:
+                first = "Convolution" in name if is_channels_first is None else is_channels_first
+                return Feeding(weights, first, node)
         if _is_one(name, _NORMS) or _is_one(name, _PASSED) or _is_one(name, _PRODUCTS):
             waiting.extend(below for below, _ in node.next_functions)
     return None
+
+
+def sources(product: Any, outputs: Mapping[Any, T]) -> tuple[T, ...]:
+    """Return which activations a product reads, with no other product between them.
+
+    Args:
+        product: A node of the graph.
+        outputs: What to return for the node that made the output of each activation.
+    """
+    found: list[T] = []
+    waiting, seen = deque([product]), set[Any]()
+    while waiting and len(seen) < MOST_NODES:
+        node = waiting.popleft()
+        for below, _ in node.next_functions:
+            if below is None or below in seen:
+                continue
+            seen.add(below)
+            if below in outputs:
+                found.append(outputs[below])
+            elif not (_is_one(_kind(below), _PRODUCTS) or "Convolution" in _kind(below)):
+                waiting.append(below)
+    return tuple(found)
+
+
+def _weights(product: Any) -> tuple[Tensor, ...]:
+    """Return what a product reads of leaves, matrices first; parameters alone, if there are any."""
+    leaves = sorted(_leaves(product), key=lambda leaf: -leaf.ndim)
+    return tuple(leaf for leaf in leaves if isinstance(leaf, nn.Parameter)) or tuple(leaves)
 
 
 def _leaves(node: Any) -> Iterator[Tensor]:

@@ -1,5 +1,8 @@
-"""Which steps are armed: plain functions of the step number, so that a seed repeats a run."""
+"""Which steps are armed: by the step number alone, or so that watching keeps to a budget."""
 
+import math
+import statistics
+from collections import deque
 from collections.abc import Callable
 
 Schedule = Callable[[int], bool]
@@ -20,3 +23,75 @@ def every(period: int, *, first: int = 8) -> Schedule:
     if period < 1:
         raise ValueError(f"period must be at least 1; got {period}")
     return lambda step: step <= first or step % period == 0
+
+
+class Budget:
+    """Arms the first steps and then every k-th, with k such that watching keeps to a budget.
+
+    Half of the budget is planned for, since costs vary. The gaps between armed steps vary around k
+    by the golden ratio, so that they keep time with nothing in the training.
+
+    Args:
+        share: The budget: seconds of watching for each second of training.
+        first: How many of the first steps are armed whatever they cost.
+        most: The largest k.
+
+    Attributes:
+        period: The present k.
+    """
+
+    _KEPT = 15
+
+    def __init__(self, share: float, *, first: int = 8, most: int = 64) -> None:
+        self.share = share
+        self.period = most
+        self._first = first
+        self._most = most
+        self._next = 1
+        self._count = 0
+        self._armed: deque[float] = deque(maxlen=self._KEPT)
+        self._plain: deque[float] = deque(maxlen=self._KEPT)
+        self._own: deque[float] = deque(maxlen=self._KEPT)
+
+    def is_armed(self, step: int) -> bool:
+        """Return whether a step, asked for once and in order, is armed."""
+        if step <= self._first:
+            self._next = step + 1
+            return True
+        if step < self._next:
+            return False
+        self._count += 1
+        golden = math.modf(self._count * 0.6180339887498949)[0]
+        self._next = step + max(1, round(self.period * (0.5 + golden)))
+        return True
+
+    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
+        """Take note of how long a step took, and how much of it is known to be ours."""
+        if not was_armed:
+            self._plain.append(duration_s)
+            return
+        self._armed.append(duration_s)
+        self._own.append(own_s)
+        if len(self._plain) >= 4:
+            self.period = self._affordable()
+        elif self._count == 0:
+            self.period = 2  # plain steps to compare with come first
+
+    @property
+    def cost_s(self) -> float:
+        """What an armed step costs more than a plain one; nan before both were seen."""
+        if not (self._armed and self._plain):
+            return math.nan
+        more = statistics.median(self._armed) - statistics.median(self._plain)
+        return max(more, statistics.median(self._own))
+
+    @property
+    def plain_s(self) -> float:
+        """What a plain step takes; nan before one was seen."""
+        return statistics.median(self._plain) if self._plain else math.nan
+
+    def _affordable(self) -> int:
+        allowed_s = 0.5 * self.share * self.plain_s
+        if allowed_s <= 0:
+            return self._most
+        return min(self._most, max(1, math.ceil(self.cost_s / allowed_s)))

@@ -27,6 +27,7 @@ class Tally:
         last_pass: Number of the forward pass whose rows were counted last.
         awaits_gradient: Whether the output of the present pass has been asked for its gradient.
         has_whole_gradient: Whether the gradient of its output is that of all its uses.
+        sources: The sites whose outputs its owner reads.
         gradient_norm: Of its owner's parameters, in the open window.
         update_ratio: Of its owner's parameters, in the open window.
         slopes: Of a parametric ReLU, in the open window.
@@ -43,6 +44,7 @@ class Tally:
         self.last_pass = 0
         self.awaits_gradient = False
         self.has_whole_gradient = True
+        self.sources: tuple[Tally, ...] = ()
         self.lifetimes = LazyLifetimes(layer.units)
         self._sums = UnitSums(layer.units)
         self._begin_window()

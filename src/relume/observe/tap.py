@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
-from relume.nn.registry import activation_of, firing_threshold
-from relume.observe.calls import Calls, place_of, user_frame
+from relume.nn.registry import activation_of, activation_of_class, firing_threshold
+from relume.observe.calls import Calls, Kind, place_of, user_frame
 from relume.observe.naming import Names
-from relume.observe.ownership import feeding
+from relume.observe.ownership import Feeding, feeding, sources
 from relume.observe.rectifiers import Reading, Rectifier, Silence, Source
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
@@ -20,6 +20,9 @@ from relume.runs.records import Layer, Moments
 
 MOST_SITES = 4096
 """Sites beyond these are listed as not observed: a program that makes ever new ones is odd."""
+
+LEARNING_STEPS = 3
+"""Armed steps in which it is learnt which sites feed which; their graphs are held till the end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +45,7 @@ class ArmedTap:
         tallies: Every site seen so far, in the order of the first time.
         calls: The modules being called.
         fault: The first fault of ours; nothing is measured after it.
+        gradient_scale: Returns what gradients are multiplied by; None for nothing.
     """
 
     def __init__(
@@ -49,26 +53,37 @@ class ArmedTap:
     ) -> None:
         self.tallies: list[Tally] = []
         self.fault: Exception | None = None
-        self.calls = Calls(self._returned, is_quiet)
+        self.gradient_scale: Callable[[], Tensor | None] = lambda: None
+        self.calls = Calls(self._returned, kind_of)
         self.calls.begin_pass(None)
-        self._names = names
+        self.names = names
         self._unobserved = unobserved
         self._in_evaluation = in_evaluation
         self._known: dict[object, Tally | None] = {}
         self._by_owner: dict[object, Tally] = {}
+        self._nodes: dict[Any, Tally] = {}  # of the graph of this step, while sites are new
+        self._armed_steps = 0
         self._thread = 0
         self._is_busy = False
         self._is_armed = False
 
     def arm(self) -> None:
         """Begin to see."""
+        self._armed_steps += 1
         self._thread = threading.get_ident()
         self._is_armed = True
         self.calls.attach()
 
+    def begin_step(self) -> None:
+        """Begin a step: outside of all modules it is a pass of its own."""
+        self._nodes.clear()
+        self.calls.stack[0].counts.clear()
+        self.calls.begin_pass(None)
+
     def disarm(self) -> None:
         """Stop seeing."""
         self._is_armed = False
+        self._nodes.clear()
         self.calls.detach()
 
     def call(
@@ -128,6 +143,8 @@ class ArmedTap:
             if seen.reading.slope is not None:
                 tally.slopes += _moments(seen.reading.slope)
             tally.awaits_gradient = a.requires_grad
+            if a.requires_grad and self._armed_steps <= LEARNING_STEPS:
+                self._nodes[a.grad_fn] = tally
         elif tally.awaits_gradient or not a.requires_grad:
             return  # the gradient comes by the first pass
         if a.requires_grad and tally.has_whole_gradient:
@@ -141,7 +158,8 @@ class ArmedTap:
                 if not self._is_armed or self.fault is not None or torch.is_grad_enabled():
                     return
                 try:
-                    tally.add_gradient(gradient)
+                    scale = self.gradient_scale()
+                    tally.add_gradient(gradient if scale is None else gradient / scale)
                 except Exception as error:  # noqa: BLE001
                     self.fault = error
 
@@ -183,7 +201,7 @@ class ArmedTap:
         """Return the site of a call seen for the first time; None where it is none."""
         module = self.calls.stack[-1].module
         if self.calls.root is not None:
-            self._names.learn(self.calls.root)
+            self.names.learn(self.calls.root)
         fed = feeding(z.grad_fn)
         weights = fed.weights if fed is not None else ()
         is_module = module is not None and _is_activation(module)
@@ -197,12 +215,17 @@ class ArmedTap:
         known = self._by_owner.get(same) if weights or not is_module else None
         if known is not None:  # the same weights again: a recurrence, not another layer
             return known
-        owner = self._names.of_weights(weights)
+        owner = self.names.of_weights(weights)
         name = self._name(module, reading, owner, place, is_module=is_module)
         tally = self._add(name, reading, z, axis, (weights, owner, place))
         if tally is not None:
             self._by_owner[same] = tally
+            self._connect(tally, fed)
         return tally
+
+    def _connect(self, tally: Tally, fed: Feeding | None) -> None:
+        if fed is not None:
+            tally.sources = sources(fed.product, self._nodes)
 
     def _add(
         self,
@@ -217,7 +240,7 @@ class ArmedTap:
             self._unobserved.note(f"sites beyond the first {MOST_SITES:,}", place)
             return None
         layer = Layer(
-            self._names.unique(name),
+            self.names.unique(name),
             reading.activation,
             z.shape[axis],
             reading.silence is Silence.DEAD,
@@ -238,7 +261,7 @@ class ArmedTap:
         *,
         is_module: bool,
     ) -> str:
-        name = self._names.of_module(module)
+        name = self.names.of_module(module)
         if is_module and name:
             return name
         if owner:
@@ -269,7 +292,7 @@ class ArmedTap:
         key = (id(module), type(module))
         if key not in self._known:
             if self.calls.root is not None or len(self.calls.stack) == 1:
-                self._names.learn(self.calls.root or module)
+                self.names.learn(self.calls.root or module)
             self._known[key] = self._find_module(module, read, z)
         tally = self._known[key]
         if tally is not None and tally.fits(a):
@@ -286,8 +309,8 @@ class ArmedTap:
             weights = fed.weights if fed is not None else ()
             is_channels_first = fed is not None and fed.is_channels_first
         axis = _axis(z, weights, is_channels_first=is_channels_first)
-        name = self._names.of_module(module) or type(module).__name__
-        owner = self._names.of_weights(weights)
+        name = self.names.of_module(module) or type(module).__name__
+        owner = self.names.of_weights(weights)
         tally = self._add(name, read, z, axis, (weights, owner, place))
         if tally is not None and isinstance(module, nn.RNNBase | nn.RNNCellBase):
             tally.has_whole_gradient = False  # its output is also read inside, unseen
@@ -326,17 +349,16 @@ def _is_activation(module: nn.Module) -> bool:
     )
 
 
-def is_quiet(module: nn.Module) -> bool:
-    """Whether a module is seen by what it returns, so that the calls inside it are passed over."""
-    return type(module).__module__.startswith("relume.nn.") and activation_of(module) is not None
+def kind_of(module: type[nn.Module]) -> Kind:
+    """Return how the modules of a class are treated: our own activations are seen as a whole."""
+    is_ours = module.__module__.startswith("relume.nn.") and activation_of_class(module) is not None
+    return Kind(is_ours or issubclass(module, nn.RNNBase | nn.RNNCellBase), is_ours)
 
 
 def _read_module(module: nn.Module) -> Reading | None:
     if isinstance(module, nn.RNN | nn.RNNCell):  # its pre-activations stay inside
         if module.nonlinearity == "relu":
             return Reading("relu", Silence.DEAD)
-        return None
-    if not is_quiet(module):
         return None
     entry, threshold = activation_of(module), firing_threshold(module)
     if entry is None:

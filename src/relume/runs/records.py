@@ -7,6 +7,7 @@ floats add to rounding. No torch here: a run is read without it.
 
 import math
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,27 @@ class Lifetimes:
             np.where(fires, NEVER, still),
             np.where(fires, 0, self.silent_rows + rows),
         )
+
+
+class Cause(IntEnum):
+    """Why a unit fell silent, as far as the evidence goes."""
+
+    UNKNOWN = 0
+    ALIVE = 1
+    FROM_START = 2
+    LARGE_UPDATE = 3
+    GRADIENT_SPIKE = 4
+    RATE_STEP = 5
+    INPUT_DRIFT = 6
+    UPSTREAM_DEATH = 7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deaths:
+    """Per unit of one layer: how its present silence began."""
+
+    row_change: Sums
+    cause: Counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,154 @@
+"""Gradients and updates of the weights that feed the sites, on armed steps."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.observe.tally import Tally
+from relume.runs.records import Counts, Moments, Sums
+
+MOST_BYTES = 32 << 20
+"""Weights beyond these are not copied: their updates and their rows' changes are not observed."""
+
+
+@dataclass(slots=True, eq=False)
+class _Copy:
+    """The weights of an owner as they were before the update of the last armed step."""
+
+    weights: tuple[Tensor, ...]
+    before: tuple[Tensor, ...]
+    is_fresh: bool  # whether the update after it is still to come
+
+
+class Flows:
+    """Gradient norms, update-to-weight ratios, and how far single rows moved.
+
+    A copy of the weights from the last armed step is kept, within a bound, and used twice: for the
+    update that follows, and to see how far the row of a unit moved until the next armed step.
+
+    Attributes:
+        copied_bytes: What the copies take.
+        uncopied: Names of the sites whose weights are too large to be copied.
+    """
+
+    def __init__(self) -> None:
+        self.copied_bytes = 0
+        self.uncopied: set[str] = set()
+        self._copies: dict[int, _Copy] = {}
+        self._scratch: dict[torch.device, Tensor] = {}
+        self._pending: list[tuple[Tally, str, Tensor]] = []
+
+    @torch.no_grad()
+    def before_update(
+        self, tallies: Sequence[Tally], parameters: Collection[int], *, has_closure: bool
+    ) -> None:
+        """Note gradients, and copy the weights that are about to be updated."""
+        for tally in tallies:
+            if not tally.owner or id(tally.owner[0]) not in parameters:
+                continue
+            gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
+            if gradients and not has_closure:
+                self._note(tally, "gradient_norm", _norm(gradients))
+            self._copy(tally)
+
+    @torch.no_grad()
+    def after_update(self, tallies: Sequence[Tally]) -> None:
+        """Note how far the update moved what was copied before it."""
+        for tally in tallies:
+            copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
+            if copy is None or not copy.is_fresh:
+                continue
+            copy.is_fresh = False
+            moved = [self._difference(w, b) for w, b in zip(copy.weights, copy.before, strict=True)]
+            self._note(tally, "update_ratio", _joined(moved) / _norm(copy.before))
+
+    def row_changes(self, tally: Tally, units: Counts) -> Sums:
+        """Return how far the rows of some units moved since the last armed step's update.
+
+        Returns:
+            The norm of the change of weight row and bias over their norm before, shape
+            (len(units),); nan where it was not observed.
+        """
+        unknown = np.full(len(units), np.nan)
+        copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
+        if copy is None:
+            return unknown
+        now = [_rows(weight.detach(), tally.layer.units, units) for weight in copy.weights]
+        before = [_rows(weight, tally.layer.units, units) for weight in copy.before]
+        pairs = [
+            (a, b) for a, b in zip(now, before, strict=True) if a is not None and b is not None
+        ]
+        if not pairs:
+            return unknown
+        change = sum((a - b).double().square().sum(1) for a, b in pairs)
+        size = sum(b.double().square().sum(1) for _, b in pairs)
+        ratio = torch.as_tensor(change / size).sqrt()
+        return np.asarray(ratio.nan_to_num(nan=np.nan, posinf=np.inf).cpu().numpy())
+
+    def settle(self) -> None:
+        """Read what was noted on other devices than the CPU; call it once a window."""
+        if not self._pending:
+            return
+        values = torch.stack([value.float() for _, _, value in self._pending]).tolist()
+        for (tally, what, _), value in zip(self._pending, values, strict=True):
+            _add(tally, what, value)
+        self._pending.clear()
+
+    def _difference(self, weight: Tensor, before: Tensor) -> Tensor:
+        """Return the norm of a difference, computed in memory that is kept for it."""
+        scratch = self._scratch.get(weight.device)
+        if scratch is None or scratch.numel() < weight.numel() or scratch.dtype != weight.dtype:
+            scratch = torch.empty(weight.numel(), dtype=weight.dtype, device=weight.device)
+            self._scratch[weight.device] = scratch
+        room = scratch[: weight.numel()].view(weight.shape)
+        return torch.linalg.vector_norm(torch.sub(weight.detach(), before, out=room)).float()
+
+    def _note(self, tally: Tally, what: str, value: Tensor) -> None:
+        if value.device.type == "cpu":
+            _add(tally, what, value.item())
+        else:
+            self._pending.append((tally, what, value))
+
+    def _copy(self, tally: Tally) -> None:
+        key = id(tally.owner[0])
+        copy = self._copies.get(key)
+        if copy is None:
+            size = sum(weight.numel() * weight.element_size() for weight in tally.owner)
+            if self.copied_bytes + size > MOST_BYTES:
+                self.uncopied.add(tally.layer.name)
+                return
+            self.copied_bytes += size
+            before = tuple(weight.detach().clone() for weight in tally.owner)
+            self._copies[key] = _Copy(tally.owner, before, is_fresh=True)
+        elif not copy.is_fresh:
+            torch._foreach_copy_(list(copy.before), [w.detach() for w in copy.weights])
+            copy.is_fresh = True
+
+
+def _add(tally: Tally, what: str, value: float) -> None:
+    if what == "update_ratio" and not np.isfinite(value):
+        return  # a weight that was zero makes no ratio
+    setattr(tally, what, getattr(tally, what) + Moments.of(value))
+
+
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    return _joined([norm.float() for norm in torch._foreach_norm(list(tensors))])  # noqa: SLF001
+
+
+def _joined(norms: Sequence[Tensor]) -> Tensor:
+    """Return the norm of the whole from those of its parts."""
+    whole: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
+    return whole
+
+
+def _rows(weight: Tensor, count: int, units: Counts) -> Tensor | None:
+    """Return the numbers of a weight that belong to each of some units, (units, numbers)."""
+    index = torch.as_tensor(units, device=weight.device)
+    if weight.shape[0] == count:
+        return weight[index].reshape(len(units), -1)
+    if weight.ndim == 2 and weight.shape[1] == count:
+        return weight[:, index].T
+    return None

@@ -1,0 +1,461 @@
+"""Recording a training that other code runs: taps, seams and schedule, into a run file.
+
+Nothing here may stop or change the training: the first fault of ours ends the recording, is kept in
+``Recorder.fault`` and reaches nobody else.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from relume.observe.deaths import Certificates, Evidence
+from relume.observe.flows import Flows
+from relume.observe.intercept import Interception, Switch
+from relume.observe.naming import Names
+from relume.observe.schedule import Budget, every
+from relume.observe.seams import Optimizer, Seams
+from relume.observe.stepping import Stepper
+from relume.observe.tally import Tally
+from relume.observe.tap import ArmedTap
+from relume.observe.unobserved import Unobserved
+from relume.runs.records import Epoch, LayerWindow, Moments, Window
+from relume.runs.store import RunWriter
+
+FIRST_STEPS = 8
+WINDOW_STEPS = 50
+MOST_CLOSED_WINDOWS = 120
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Plan(Protocol):
+    """Which steps are armed."""
+
+    def is_armed(self, step: int) -> bool:
+        """Return whether a step, asked for once and in order, is armed."""
+        ...
+
+    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
+        """Take note of what a step took."""
+        ...
+
+
+class FixedPlan:
+    """Arms by the step number alone.
+
+    Args:
+        period: Every how many steps; the first ones are always armed.
+    """
+
+    def __init__(self, period: int) -> None:
+        self._is_armed = every(period, first=FIRST_STEPS)
+        self.costs = Budget(1.0)
+
+    def is_armed(self, step: int) -> bool:
+        """Return whether a step is armed."""
+        return self._is_armed(step)
+
+    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
+        """Take note of what a step took, for the report alone."""
+        self.costs.note(duration_s, own_s, was_armed=was_armed)
+
+
+def _guarded(
+    method: Callable[Concatenate["Recorder", P], R],
+) -> Callable[Concatenate["Recorder", P], R | None]:
+    """Do nothing once there was a fault; keep the first one and let the training go on."""
+
+    @wraps(method)
+    def guard(self: "Recorder", /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        if self.fault is None:
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001
+                self.fail(error)
+        return None
+
+    return guard
+
+
+class Recorder:
+    """Records the training of this process, from ``start`` to ``stop``.
+
+    Args:
+        open_writer: Makes the run file; called at the end of the first step.
+        budget: Share of the time that watching may take.
+        period: Arms every so many steps instead of keeping to the budget.
+        is_full: Whether the flow through the weights is measured too.
+        model: The model whose names are used first; found by itself if None.
+
+    Attributes:
+        fault: The first fault of ours, after which nothing more is recorded; None so far.
+        writer: The run file, from the first step on.
+    """
+
+    def __init__(
+        self,
+        open_writer: Callable[[], RunWriter],
+        *,
+        budget: float = 0.01,
+        period: int | None = None,
+        is_full: bool = True,
+        model: nn.Module | None = None,
+    ) -> None:
+        self.fault: Exception | None = None
+        self.writer: RunWriter | None = None
+        self.unobserved = Unobserved()
+        self.stepper = Stepper()
+        self.plan: Budget | FixedPlan = Budget(budget) if period is None else FixedPlan(period)
+        self._open_writer = open_writer
+        self._is_full = is_full
+        self._switch = Switch()
+        self._interception = Interception(self._switch)
+        self._tap = ArmedTap(Names(model), self.unobserved)
+        self._seams = Seams(self)
+        self._tap.gradient_scale = lambda: self._seams.gradient_scale
+        self._flows = Flows()
+        self._evidence = Evidence()
+        self._certificates = Certificates(self._evidence)
+        self._window = _OpenWindow(1)
+        self._known_sites = 0
+        self._step = _OpenStep()
+        self._epochs = _Epochs()
+        self._closed = 0
+        self._window_steps = WINDOW_STEPS
+        self.armed_steps = 0
+        self.own_s = 0.0
+        self._is_armed = False
+
+    @property
+    def steps(self) -> int:
+        """Steps recorded so far."""
+        return self.stepper.number
+
+    def start(self) -> None:
+        """Patch torch and begin with the first step."""
+        self._interception.install()
+        self._seams.install()
+        self._begin_step()
+
+    def stop(self) -> None:
+        """Write what is open and put torch back as it was; the run file stays open for more."""
+        self._disarm()
+        self._seams.remove()
+        self._interception.remove()
+        self._finish()
+
+    def abandon(self) -> None:
+        """See nothing more, and leave the run file to the process that has it open."""
+        self._disarm()
+        self._seams.remove()
+        self._interception.remove()
+        self.writer = None
+
+    def fail(self, error: Exception) -> None:
+        """Keep a fault and see nothing more."""
+        self.fault = self.fault or error
+        self._disarm()
+
+    @_guarded
+    def before_backward(self, loss: Tensor | None) -> None:
+        """Take note of a loss that is about to be differentiated."""
+        if self.stepper.is_end_before_backward(self._weights()):
+            self._end_step(math.nan)
+        if loss is not None:
+            self._step.add_loss(loss)
+
+    @_guarded
+    def after_backward(self) -> None:
+        """Take note of a backward pass that has ended."""
+        if self.stepper.is_by_hand:
+            self._before_flows(None, has_closure=False)
+        if self.stepper.is_end_after_backward():
+            self._end_step(math.nan)
+        elif self._is_armed and self._tap.calls.root is None:
+            self._tap.calls.begin_pass(None)
+
+    @_guarded
+    def before_update(self, optimizer: Optimizer, *, has_closure: bool) -> None:
+        """Take note of gradients and weights before an update."""
+        self._step.is_updating = True
+        if self._is_armed:
+            parameters = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            self._before_flows(parameters, has_closure=has_closure)
+
+    @_guarded
+    def after_update(self, optimizer: Optimizer) -> None:
+        """Take note of an update; it may end the step."""
+        self._step.is_updating = False
+        if self._is_armed and self._is_full:
+            began_s = time.perf_counter()
+            self._flows.after_update(self._tap.tallies)
+            self._step.own_s += time.perf_counter() - began_s
+        if self.stepper.is_end_after_update(optimizer):
+            rate = optimizer.param_groups[0].get("lr", math.nan)
+            self._end_step(float(rate) if not isinstance(rate, Tensor) else math.nan)
+
+    @_guarded
+    def begin_epoch(self, loader: object) -> None:
+        """Take note that a loader is read from its start."""
+        ended = self._epochs.begin(loader, self.steps)
+        if ended is not None and self.writer is not None:
+            self.writer.write_epoch(ended)
+
+    @_guarded
+    def record_metric(self, name: str, value: float) -> None:
+        """Record a score at the present step."""
+        if self.writer is None:
+            self._open()
+        if self.writer is not None:
+            self.writer.write_metric(name, self.steps, value)
+
+    def _weights(self) -> Iterator[Tensor]:
+        for tally in self._tap.tallies:
+            yield from tally.owner[:1]
+        for root in self._tap.names.roots:
+            yield from root.parameters()
+
+    def _before_flows(self, parameters: set[int] | None, *, has_closure: bool) -> None:
+        """Note deaths, gradients and weights while the weights are still those of the step."""
+        if not self._is_armed:
+            return
+        began_s = time.perf_counter()
+        tallies, step = self._tap.tallies, self.steps + 1
+        self._evidence.note_input(step, self._tap.calls.last_input)
+        for tally in tallies:
+            self._note_falls(tally, step)
+        if self._is_full:
+            given = parameters if parameters is not None else {id(w) for w in self._weights()}
+            self._flows.before_update(tallies, given, has_closure=has_closure)
+        self._step.own_s += time.perf_counter() - began_s
+
+    def _note_falls(self, tally: Tally, step: int) -> None:
+        fell = tally.end_step(step)
+        if fell is not None:
+            changes = self._flows.row_changes(tally, fell)
+            self._certificates.note(tally, fell, changes, step)
+
+    def _end_step(self, rate: float) -> None:
+        now_s = time.perf_counter()
+        number, open_step = self.steps, self._step
+        loss = open_step.loss()
+        self._window.add(number, loss, rate, is_armed=self._is_armed)
+        self._epochs.add(number, loss, rate)
+        self._evidence.note_step(number, loss if isinstance(loss, float) else math.nan, rate)
+        if self._is_armed:
+            self._end_armed_step(number)
+            open_step.own_s += time.perf_counter() - now_s
+            self.armed_steps += 1
+        duration_s = now_s - open_step.began_s
+        self.plan.note(duration_s, open_step.own_s, was_armed=self._is_armed)
+        self.own_s += open_step.own_s
+        self._write_if_due(number)
+        self._begin_step()
+
+    def _end_armed_step(self, number: int) -> None:
+        if self._tap.fault is not None:
+            raise self._tap.fault
+        for tally in self._tap.tallies:
+            self._note_falls(tally, number)
+
+    def _begin_step(self) -> None:
+        self._step = _OpenStep()
+        wanted = self.plan.is_armed(self.steps + 1)
+        if wanted != self._is_armed:
+            if wanted:
+                self._arm()
+            else:
+                self._disarm()
+        if wanted:
+            self._tap.begin_step()
+
+    def _arm(self) -> None:
+        self._tap.arm()
+        self._switch.tap = self._tap
+        self._is_armed = True
+
+    def _disarm(self) -> None:
+        self._switch.tap = None
+        self._tap.disarm()
+        self._is_armed = False
+
+    def _write_if_due(self, number: int) -> None:
+        is_full = self._window.steps >= self._window_steps
+        if self.writer is None:
+            self._open()
+        if self.writer is not None and (self.writer.is_due() or number == 1):
+            self._write(number)
+            if is_full:
+                self._close_window(number)
+
+    def _open(self) -> None:
+        self.writer = self._open_writer()
+        self.writer.set_layers([])
+
+    def _write(self, number: int) -> None:
+        writer = self.writer
+        if writer is None or not self._window.steps:
+            return
+        self._flows.settle()
+        tallies = self._tap.tallies
+        if len(tallies) > self._known_sites:
+            new = tallies[self._known_sites :]
+            writer.add_layers([tally.layer for tally in new])
+            self._known_sites = len(tallies)
+        self._window.add_layers([tally.end_window(number) for tally in tallies])
+        writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
+
+    def _close_window(self, number: int) -> None:
+        self._window = _OpenWindow(number + 1)
+        self._closed += 1
+        if self._closed % MOST_CLOSED_WINDOWS == 0:
+            self._window_steps *= 2
+
+    @_guarded
+    def _finish(self) -> None:
+        if self.writer is None:
+            return
+        self._write(self.steps)
+        ended = self._epochs.end(self.steps)
+        if ended is not None:
+            self.writer.write_epoch(ended)
+        self.writer.write_deaths([self._certificates.value(t) for t in self._tap.tallies])
+        for name in sorted(self._flows.uncopied):
+            self.unobserved.note("update ratio and row changes: the weights are large", name)
+        self.writer.write_unobserved(self.unobserved.counts)
+
+    def overhead(self) -> Mapping[str, Any]:
+        """Return what watching cost, as plain JSON data; what was not measured is left out."""
+        costs = self.plan.costs if isinstance(self.plan, FixedPlan) else self.plan
+        known = {
+            "armed_steps": self.armed_steps,
+            "steps": self.steps,
+            "armed_cost_s": costs.cost_s,
+            "step_s": costs.plain_s,
+        }
+        if isinstance(self.plan, Budget):
+            known |= {"budget": self.plan.share, "period": self.plan.period}
+        if self.steps and costs.plain_s > 0:
+            cost_s = max(0.0, costs.cost_s)
+            known["measured_share"] = cost_s * self.armed_steps / (costs.plain_s * self.steps)
+        return {name: value for name, value in known.items() if math.isfinite(value)}
+
+
+class _OpenStep:
+    """What is known of the step that is under way."""
+
+    __slots__ = ("_losses", "_within", "began_s", "is_updating", "own_s")
+
+    def __init__(self) -> None:
+        self.began_s = time.perf_counter()
+        self.own_s = 0.0
+        self.is_updating = False
+        self._losses: list[Tensor] = []
+        self._within: Tensor | None = None
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add a loss; of those inside an update, by a closure, the last counts."""
+        if self.is_updating:
+            self._within = loss
+        else:
+            self._losses.append(loss)
+
+    def loss(self) -> float | Tensor | None:
+        """Return the sum of the losses: a float if they are on the CPU, else a scalar tensor."""
+        losses = self._losses or ([self._within] if self._within is not None else [])
+        if not losses:
+            return None
+        if all(loss.device.type == "cpu" for loss in losses):
+            return float(sum(loss.item() for loss in losses))
+        return torch.stack([loss.reshape(()).float() for loss in losses]).sum()
+
+
+class _OpenWindow:
+    """The window that is filling; steps that are not armed add a loss and nothing else."""
+
+    def __init__(self, first_step: int) -> None:
+        self.steps = 0
+        self._first_step = first_step
+        self._last_step = first_step
+        self._armed_steps = 0
+        self._loss = Moments()
+        self._waiting: list[Tensor] = []
+        self._rate = math.nan
+        self._layers: list[LayerWindow] = []
+
+    def add(self, number: int, loss: float | Tensor | None, rate: float, *, is_armed: bool) -> None:
+        """Add one step."""
+        self.steps += 1
+        self._last_step = number
+        self._armed_steps += is_armed
+        self._rate = rate
+        if isinstance(loss, Tensor):
+            self._waiting.append(loss)
+        elif loss is not None:
+            self._loss += Moments.of(loss)
+
+    def add_layers(self, parts: list[LayerWindow]) -> None:
+        """Add what the sites saw since the last time."""
+        for index, part in enumerate(parts):
+            if index < len(self._layers):
+                self._layers[index] += part
+            else:
+                self._layers.append(part)
+
+    def value(self) -> Window:
+        """Return the window so far; losses on other devices are read now."""
+        if self._waiting:
+            for value in torch.stack(self._waiting).tolist():
+                self._loss += Moments.of(value)
+            self._waiting.clear()
+        return Window(
+            self._first_step,
+            self._last_step,
+            self._armed_steps,
+            self._loss,
+            self._rate,
+            tuple(self._layers),
+        )
+
+
+class _Epochs:
+    """Epochs by the loader whose batches are learned from: each new reading of it is one."""
+
+    def __init__(self) -> None:
+        self._loader: int | None = None
+        self._reading: int | None = None
+        self._number = 0
+        self._loss = Moments()
+        self._rate = math.nan
+        self._steps = 0
+
+    def begin(self, loader: object, step: int) -> Epoch | None:
+        """Tell that a loader begins; return the epoch that ends by that."""
+        self._reading = id(loader)
+        return self.end(step) if self._reading == self._loader else None
+
+    def add(self, number: int, loss: float | Tensor | None, rate: float) -> None:  # noqa: ARG002
+        """Tell of a step: the loader read last is the one that is learned from."""
+        if self._reading is None:
+            return
+        if self._loader is None:
+            self._loader = self._reading
+        self._steps += 1
+        self._rate = rate
+        if isinstance(loss, float):
+            self._loss += Moments.of(loss)
+
+    def end(self, step: int) -> Epoch | None:
+        """Return the epoch so far, and begin the next; None where it has no step."""
+        if not self._steps:
+            return None
+        self._number += 1
+        epoch = Epoch(self._number, step, self._loss.mean, math.nan, math.nan, self._rate, 0, 0)
+        self._loss, self._steps = Moments(), 0
+        return epoch

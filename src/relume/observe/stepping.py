@@ -1,0 +1,72 @@
+"""Where one training step ends and the next begins, told from losses and updates alone."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+MOST_WATCHED = 4
+
+
+class Stepper:
+    """Counts training steps.
+
+    A step ends with an update of the leading optimizer: the first that updates, or another once it
+    has updated twice without the leader. So a discriminator and a generator share a step, and so do
+    all backward passes whose gradients are accumulated. Where no optimizer ever updates but the
+    weights change between two backward passes, they are updated by hand, and a step ends with its
+    backward pass.
+
+    Attributes:
+        number: Steps that have ended.
+        is_by_hand: Whether no optimizer updates the weights.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.is_by_hand = False
+        self._leader: int | None = None
+        self._others: dict[int, int] = {}
+        self._fingerprint: tuple[object, ...] | None = None
+
+    def is_end_after_update(self, optimizer: object) -> bool:
+        """Tell of an update; return whether it ends the step."""
+        self.is_by_hand = False
+        this = id(optimizer)
+        if self._leader is None:
+            self._leader = this
+        if this != self._leader:
+            self._others[this] = self._others.get(this, 0) + 1
+            if self._others[this] < 2:
+                return False
+            self._leader = this
+        self._others.clear()
+        self.number += 1
+        return True
+
+    def is_end_before_backward(self, weights: Iterable[Tensor]) -> bool:
+        """Tell that a backward pass begins; return whether a hand-made update ended the last one.
+
+        Args:
+            weights: Some of what is trained.
+        """
+        if self._leader is not None or self.is_by_hand:
+            return False
+        now = tuple(map(_fingerprint, list(weights)[:MOST_WATCHED]))
+        before, self._fingerprint = self._fingerprint, now
+        self.is_by_hand = before is not None and len(before) == len(now) and before != now
+        self.number += self.is_by_hand
+        return self.is_by_hand
+
+    def is_end_after_backward(self) -> bool:
+        """Tell that a backward pass has ended; return whether the step ends with it."""
+        self.number += self.is_by_hand
+        return self.is_by_hand
+
+
+def _fingerprint(weight: Tensor) -> object:
+    """Return something that changes with a tensor; on other devices than the CPU, its version."""
+    if weight.device.type != "cpu" or not weight.numel():
+        return weight._version  # noqa: SLF001
+    with torch.no_grad():
+        return (weight._version, weight.detach().reshape(-1)[:64].double().sum().item())  # noqa: SLF001

@@ -1,0 +1,264 @@
+"""Watching a training that is somebody else's: a run file while it runs, a report when it ends."""
+
+import platform
+import sys
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch import nn
+
+import relume
+from relume.errors import OutputError, SettingsError
+from relume.files import free_folder
+from relume.observe.recorder import Recorder
+from relume.runs.records import RunInfo
+from relume.runs.store import RunWriter
+
+RUN_NAME, PAGE_NAME = "run.sqlite", "report.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """How a training is watched.
+
+    Args:
+        out: Folder for run file and report; None makes a new one, ``relume-<name>``.
+        budget: Share of the training's time that watching may take.
+        every: Measures every so many steps instead of keeping to the budget.
+        full: Measures every step, and everything.
+        quiet: Whether nothing is said.
+        report: Whether the page is made at the end.
+        name: Of what is watched, for the folder and the report.
+        shard: Name of the run file in the folder.
+    """
+
+    out: Path | None = None
+    budget: float = 0.01
+    every: int | None = None
+    full: bool = False
+    quiet: bool = False
+    report: bool = True
+    name: str = "watch"
+    shard: str = RUN_NAME
+
+    def __post_init__(self) -> None:
+        if not 0 < self.budget <= 1:
+            raise SettingsError(f"budget must be a share above 0 and at most 1; got {self.budget}")
+        if self.every is not None and self.every < 1:
+            raise SettingsError(f"every must be at least 1; got {self.every}")
+
+
+class Watch:
+    """Watches whatever trains in this process, from ``start`` to ``stop``.
+
+    Nothing of the training changes: no weight, no random number. A fault of ours ends the watching
+    with one line on stderr, and nothing else.
+
+    Args:
+        model: The model whose names are used first; it is found by itself if None.
+        settings: How it is watched.
+
+    Attributes:
+        folder: Where run file and report lie; None before the first step.
+        fault: The first fault of ours, if any.
+
+    Example:
+        >>> import torch
+        >>> with watch(report=False, quiet=True, out="example-run") as training:
+        ...     layer = torch.nn.Linear(2, 2)
+        ...     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        ...     for _ in range(3):
+        ...         torch.relu(layer(torch.ones(4, 2))).sum().backward()
+        ...         optimizer.step()
+        >>> [layer.units for layer in training.run.layers], training.run.last_step
+        ([2], 3)
+    """
+
+    def __init__(self, model: nn.Module | None, settings: WatchSettings) -> None:
+        self.settings = settings
+        self.folder: Path | None = None
+        self.fault: Exception | None = None
+        self._model = model
+        self._recorder: Recorder | None = None
+        self._has_told = False
+
+    def start(self) -> Self:
+        """Begin to watch; only one watch of a process is active at a time.
+
+        Raises:
+            SettingsError: Another one is active.
+        """
+        if _active() is not None:
+            raise SettingsError("a watch is active already; stop it first")
+        settings = self.settings
+        period = 1 if settings.full else settings.every
+        self._recorder = Recorder(
+            self._open, budget=settings.budget, period=period, model=self._model
+        )
+        _ACTIVE.append(weakref.ref(self))
+        self._recorder.start()
+        return self
+
+    def stop(self, status: str = "finished") -> Path | None:
+        """End the watching; write the run file and the report.
+
+        Args:
+            status: How the training ended: ``finished``, ``interrupted`` or ``failed``.
+
+        Returns:
+            The report, or None where there is none. Nothing is raised.
+        """
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return None
+        _ACTIVE.clear()
+        try:
+            recorder.stop()
+            self._close(recorder, status)
+        except Exception as error:  # noqa: BLE001
+            recorder.fail(error)
+        self.fault = recorder.fault
+        self._tell_fault()
+        return self._report()
+
+    @property
+    def run(self) -> Any:
+        """The record so far, read from its file.
+
+        Raises:
+            RunFileError: If no step was seen.
+        """
+        from relume.runs.query import read_run
+
+        return read_run((self.folder or Path()) / self.settings.shard)
+
+    def record_metric(self, name: str, value: float) -> None:
+        """Record a score at the present step; ``relume.metric`` does it for the active watch."""
+        if self._recorder is not None:
+            self._recorder.record_metric(name, float(value))
+
+    def after_fork_in_child(self) -> None:
+        """Go on in a forked child: what it trains is recorded in a run file of its own."""
+        if self._recorder is not None:
+            self._recorder.abandon()
+            self._recorder = None
+            _ACTIVE.clear()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.stop("finished" if kind is None else "interrupted" if interrupted else "failed")
+
+    def _open(self) -> RunWriter:
+        """Make the folder and the run file: a training step was seen."""
+        if self.folder is None:
+            given = self.settings.out
+            name = Path(f"relume-{self.settings.name}")
+            self.folder = Path(given) if given is not None else free_folder(name)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        writer = RunWriter(self.folder / self.settings.shard)
+        writer.update_info(self._info())
+        return writer
+
+    def _info(self) -> RunInfo:
+        import torch
+
+        settings = self.settings
+        return RunInfo(
+            kind="watch",
+            status="running",
+            settings={
+                "budget": settings.budget,
+                "every": 1 if settings.full else settings.every,
+            },
+            data={"name": settings.name},
+            environment={
+                "relume": relume.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "threads": torch.get_num_threads(),
+            },
+        )
+
+    def _close(self, recorder: Recorder, status: str) -> None:
+        writer = recorder.writer
+        if writer is None:
+            return
+        fault = str(recorder.fault) if recorder.fault is not None else ""
+        notes = [f"watching ended early: {fault}"] if fault else []
+        writer.update_info(
+            status=status, result={"notes": notes}, overhead=dict(recorder.overhead())
+        )
+        with suppress(OutputError):
+            writer.close()
+
+    def _report(self) -> Path | None:
+        if self.folder is None or not self.settings.report:
+            return None
+        try:
+            from relume.report.document import build_document
+            from relume.report.html import write_page
+
+            page = self.folder / PAGE_NAME
+            write_page(build_document(self.run), page)
+        except Exception as error:  # noqa: BLE001
+            self.fault = self.fault or error
+            self._tell_fault()
+            return None
+        return page
+
+    def _tell_fault(self) -> None:
+        if self.fault is not None and not self._has_told and not self.settings.quiet:
+            self._has_told = True
+            reason = " ".join(str(self.fault).split()) or type(self.fault).__name__
+            sys.stderr.write(f"relume: watching ended early: {reason}\n")
+
+
+_ACTIVE: list[weakref.ref[Watch]] = []
+
+
+def _active() -> Watch | None:
+    return next((found for reference in _ACTIVE if (found := reference()) is not None), None)
+
+
+def watch(model: nn.Module | None = None, **settings: Any) -> Watch:
+    """Return a watch for ``with relume.watch():``, or to ``start`` and ``stop`` by hand.
+
+    Args:
+        model: The model whose names are used first; it is found by itself if None.
+        **settings: Those of ``WatchSettings``.
+
+    Raises:
+        SettingsError: A setting is unknown or makes no sense.
+    """
+    known = WatchSettings.__dataclass_fields__
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise SettingsError(f"watch has no setting {unknown[0]!r}; it has {', '.join(known)}")
+    if settings.get("out") is not None:
+        settings["out"] = Path(settings["out"])
+    return Watch(model, replace(WatchSettings(), **settings))
+
+
+def metric(name: str, value: float) -> None:
+    """Record a score at the present step of the active watch; nothing happens without one.
+
+    Args:
+        name: Of the score, for example ``accuracy``.
+        value: Any number.
+    """
+    active = _active()
+    if active is not None:
+        active.record_metric(name, value)
