@@ -38,6 +38,22 @@ def count_nonzero(a: Tensor, axis: int) -> Tensor:
     return _count(torch.ne(real, 0, out=_buffer(real)), axis)
 
 
+def count_outside(a: Tensor, low: float, high: float, axis: int) -> Tensor:
+    """Count the values of each unit that lie at or beyond one of two bounds; nan does not.
+
+    Args:
+        a: Real tensor of any floating type.
+        low: Values up to here count.
+        high: Values from here on count; greater than ``low``.
+        axis: The unit axis.
+
+    Returns:
+        float64 of shape (units,), whole numbers.
+    """
+    beyond = torch.ge(a, high, out=_buffer(a))
+    return _count(torch.le(a, low, out=_buffer(a)).add_(beyond), axis)
+
+
 def sums(a: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Sum the values and the squared values of each unit.
 
