@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+NATIVE := setup.py $(wildcard src/relume/kernels/*.[ch])
 DEMO   ?= relume-demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -14,7 +15,7 @@ help: ## show this list
 
 setup: $(READY) ## create .venv and install the pinned set
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
@@ -43,5 +44,5 @@ docs: $(READY) ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
 clean: ## remove everything that the targets above made
-	rm -rf $(VENV) build dist site .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis relume-demo
+	rm -rf $(VENV) src/relume/kernels/_native.*.so build dist site .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis relume-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,8 +20,8 @@ Counts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 Totals: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
-# What is added; the numbers are those of `enum work` in _native.c. No Enum: its members cost more
-# to look up than the rest of a call.
+# What is added; the numbers are those of `enum work` in _native.c. No Enum: looking up a member
+# costs as much as reading a tensor's strides.
 _ABOVE: Final = 0
 _OUTSIDE: Final = 1
 _SUMS: Final = 2
@@ -88,6 +88,7 @@ class UnitSums:
 
     Raises:
         ValueError: (every method that adds) the axis is none of the tensor's or not ``units`` long.
+        TypeError: the tensor has no memory of its own: it is sparse, fake or inside a transform.
 
     Cost: natively one pass, near the speed of memory, and less than 1 µs a call.
 
@@ -171,7 +172,7 @@ class UnitSums:
             return self._add_by_torch(work, values, axis, low, high)
         try:
             address = values.data_ptr()
-        except RuntimeError:  # it has no memory of its own: functorch, sparse
+        except RuntimeError:  # no memory of its own
             address = 0
         if not address:
             return self._add_by_torch(work, values, axis, low, high)
@@ -183,17 +184,34 @@ class UnitSums:
         )  # fmt: skip
 
     def _add_by_torch(self, work: int, values: Tensor, axis: int, low: float, high: float) -> int:
+        if not _has_memory(values):
+            raise TypeError(
+                f"a {type(values).__name__} without memory of its own cannot be added: it is "
+                "sparse, fake or inside a transform (vmap, grad, torch.compile)"
+            )
         if not -values.ndim <= axis < values.ndim:
             raise ValueError(f"the unit axis {axis} is not one of {values.ndim} axes")
         if values.shape[axis] != self.units:
             raise ValueError(f"axis {axis} has {values.shape[axis]} units; expected {self.units}")
         if values.device not in self._elsewhere:
-            self._elsewhere[values.device] = torch.zeros(
-                _ROWS, self.units, dtype=torch.float64, device=values.device
-            )
+            with torch.inference_mode(mode=False):  # it is added to outside of that mode as well
+                self._elsewhere[values.device] = torch.zeros(
+                    _ROWS, self.units, dtype=torch.float64, device=values.device
+                )
         added = torch.stack(_by_torch(work, values.detach(), axis, low, high))
         self._elsewhere[values.device][_ROWS_OF[work]].add_(added)
         return values.numel() // self.units if self.units else 0
+
+
+def _has_memory(values: Tensor) -> bool:
+    """Tell a tensor that holds numbers; a sum that took in another would outlive its transform."""
+    if type(values).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        return False
+    try:
+        values.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _by_torch(work: int, values: Tensor, axis: int, low: float, high: float) -> list[Tensor]:
