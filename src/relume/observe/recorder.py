@@ -23,7 +23,7 @@ from relume.observe.stepping import Stepper
 from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
-from relume.runs.records import Epoch, LayerWindow, Moments, Window
+from relume.runs.records import Epoch, LayerWindow, Metric, Moments, Window
 from relume.runs.store import RunWriter
 
 FIRST_STEPS = 8
@@ -213,7 +213,7 @@ class Recorder:
         if self.writer is None:
             self._open()
         if self.writer is not None:
-            self.writer.write_metric(name, self.steps, value)
+            self.writer.write_metrics([Metric(name, self.steps, value)])
 
     def _weights(self) -> Iterator[Tensor]:
         for tally in self._tap.tallies:

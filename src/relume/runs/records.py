@@ -103,6 +103,11 @@ class UnitActivity:
         return _share(self.total, self.positions)
 
     @property
+    def root_mean_square(self) -> Sums:
+        """Root mean square of each unit's activation; nan where nothing was seen."""
+        return np.sqrt(_share(self.total_square, self.positions))
+
+    @property
     def mean_absolute_gradient(self) -> Sums:
         """Mean |dloss/da| of each unit; nan where no gradient was seen."""
         return _share(self.absolute_gradient, self.gradient_positions)
@@ -250,11 +255,11 @@ class Lifetimes:
 
 
 class Cause(IntEnum):
-    """Why a unit fell silent, as far as the evidence goes."""
+    """Why a unit fell silent, as far as the evidence goes; the codes never change their meaning."""
 
     UNKNOWN = 0
     ALIVE = 1
-    FROM_START = 2
+    FROM_START = 2  # silent since the first step that was seen
     LARGE_UPDATE = 3
     GRADIENT_SPIKE = 4
     RATE_STEP = 5
@@ -264,15 +269,56 @@ class Cause(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deaths:
-    """Per unit of one layer: how its present silence began."""
+    """The death certificates of the units of one layer; all arrays have the shape (units,).
 
+    Args:
+        last_fired: Last armed step at which the unit was seen to fire, int64; ``NEVER`` if not
+            once.
+        first_silent: First armed step of its present silence, int64; ``NEVER`` while it fires.
+        row_change: L2 norm of the change of the unit's weight row and bias between those two
+            steps, over the L2 norm of what they were; nan where not known. Kept as float32.
+        cause: Codes of ``Cause``, int8.
+    """
+
+    last_fired: Counts
+    first_silent: Counts
     row_change: Sums
-    cause: Counts
+    cause: NDArray[np.int8]
+
+    @classmethod
+    def unseen(cls, units: int) -> "Deaths":
+        """Return the certificates before the first armed step: nothing is known."""
+        never = np.full(units, NEVER, np.int64)
+        unknown = np.full(units, Cause.UNKNOWN, np.int8)
+        return cls(never, never, np.full(units, np.nan), unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A score that the watched script recorded, at the step before which it did."""
+
+    name: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unobserved:
+    """Calls that could not be measured: what was called, ``file:line`` if known, how often."""
+
+    what: str
+    place: str | None
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What is said of a run as a whole; each part is plain JSON data."""
+    """What is said of a run as a whole; each part is plain JSON data.
+
+    ``overhead`` says what watching cost, as far as it was measured: ``budget`` and
+    ``measured_share`` (shares of the step time), ``armed_steps``, ``period`` (steps from one armed
+    step to the next, at the end), ``own_s`` and ``step_s`` (seconds spent by Relume, and by steps).
+    """
 
     kind: str = "fit"
     status: str = "running"  # running, finished, interrupted, failed
@@ -280,6 +326,7 @@ class RunInfo:
     data: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
+    overhead: dict[str, Any] = field(default_factory=dict)
 
 
 def _share(sums: Sums, count: int) -> Sums:

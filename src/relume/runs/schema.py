@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.errors import RunFileError
-from relume.runs.records import Moments, UnitActivity
+from relume.runs.records import Cause, Deaths, Moments, UnitActivity
 
 APPLICATION_ID = 0x52454C55  # "RELU": what `file` and our reader know a run file by
-VERSION = 1
+VERSION = 2
 
 _CREATE = """
 CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE layers (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, activation TEXT NOT NULL,
-    units INTEGER NOT NULL, can_die INTEGER NOT NULL, owner TEXT
+    units INTEGER NOT NULL, can_die INTEGER NOT NULL, owner TEXT,
+    place TEXT, saturates INTEGER NOT NULL
 );
 CREATE TABLE windows (
     first_step INTEGER PRIMARY KEY, last_step INTEGER NOT NULL, armed_steps INTEGER NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE layer_windows (
     first_step INTEGER NOT NULL, layer INTEGER NOT NULL,
     rows INTEGER NOT NULL, positions INTEGER NOT NULL, gradient_positions INTEGER NOT NULL,
     units BLOB NOT NULL, gradient_norm BLOB NOT NULL, update_ratio BLOB NOT NULL,
-    PRIMARY KEY (first_step, layer)
+    slope BLOB NOT NULL, PRIMARY KEY (first_step, layer)
 ) WITHOUT ROWID;
 CREATE TABLE epochs (
     epoch INTEGER PRIMARY KEY, step INTEGER NOT NULL, train_loss REAL, validation_loss REAL,
@@ -41,19 +42,49 @@ CREATE TABLE examination (
 );
 """
 
-# Only in runs of which the losses have names.
-CREATE_LOSSES = """
+_CREATE_ADDED = """
 CREATE TABLE IF NOT EXISTS losses (
     epoch INTEGER NOT NULL, name TEXT NOT NULL, mean REAL, PRIMARY KEY (epoch, name)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE deaths (layer INTEGER PRIMARY KEY, units BLOB NOT NULL);
+CREATE TABLE unobserved (
+    what TEXT NOT NULL, place TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (what, place)
+) WITHOUT ROWID;
+CREATE TABLE metrics (
+    name TEXT NOT NULL, number INTEGER NOT NULL, step INTEGER NOT NULL, value REAL,
+    PRIMARY KEY (name, number)
+) WITHOUT ROWID;
+"""
+
+_FROM_VERSION_1 = """
+BEGIN IMMEDIATE;
+ALTER TABLE layers ADD COLUMN place TEXT;
+ALTER TABLE layers ADD COLUMN saturates INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE layer_windows ADD COLUMN slope BLOB NOT NULL DEFAULT X'{nothing}';
+{tables}
+PRAGMA user_version = 2;
+COMMIT;
 """
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Lay the tables of the present version into an empty database."""
-    connection.executescript(_CREATE)
+    connection.executescript(_CREATE + _CREATE_ADDED)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a run file of an older version to the present one, in one transaction."""
+    if version_of(connection) == 1:
+        nothing = pack_moments(Moments()).hex()
+        connection.executescript(_FROM_VERSION_1.format(nothing=nothing, tables=_CREATE_ADDED))
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of a run file."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def check_version(connection: sqlite3.Connection, where: str) -> None:
@@ -65,7 +96,7 @@ def check_version(connection: sqlite3.Connection, where: str) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         raise RunFileError(f"{where} is a database, but not a Relume run file")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = version_of(connection)
     if not 1 <= version <= VERSION:
         raise RunFileError(
             f"{where} has run-file version {version}, this Relume reads up to {VERSION}; "
@@ -149,6 +180,25 @@ def unpack_moments(blob: bytes) -> Moments:
         return Moments(*_MOMENTS.unpack(blob))
     except struct.error as error:
         raise RunFileError(f"a record of moments is damaged ({error})") from error
+
+
+def pack_deaths(deaths: Deaths) -> bytes:
+    """Pack the death certificates of a layer; the changes are kept in float32."""
+    return pack_arrays(
+        deaths.last_fired, deaths.first_silent, deaths.row_change.astype(np.float32), deaths.cause
+    )
+
+
+def unpack_deaths(blob: bytes, units: int) -> Deaths:
+    """Return the death certificates that ``pack_deaths`` packed; a code unknown here is UNKNOWN."""
+    last_fired, first_silent, row_change, cause = unpack_arrays(blob, units, 4)
+    codes = np.where(np.isin(cause, list(Cause)), cause, Cause.UNKNOWN)
+    return Deaths(
+        last_fired.astype(np.int64),
+        first_silent.astype(np.int64),
+        row_change.astype(np.float64),
+        codes.astype(np.int8),
+    )
 
 
 _MOMENTS = struct.Struct("<qddd")

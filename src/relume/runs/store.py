@@ -10,22 +10,28 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
 from relume.errors import OutputError, RunFileError
 from relume.runs import schema
-from relume.runs.query import read_layers, read_window
 from relume.runs.records import (
+    Deaths,
     Epoch,
     Layer,
     LayerWindow,
     Lifetimes,
+    Metric,
     RunInfo,
     UnitActivity,
     Window,
 )
+from relume.runs.run_file import read_layers, read_window
+from relume.runs.thinning import Thinning
+
+MOST_VALUES_OF_A_METRIC = 2000
+MOST_METRICS = 200
 
 
 class RunWriter:
@@ -59,6 +65,7 @@ class RunWriter:
         self._settled_step: int | None = None
         self._flushed_at = time.monotonic()
         self._layers: tuple[Layer, ...] = ()
+        self._metrics: dict[str, Thinning] = {}
         self._sizes: dict[int, int] = {}  # first step of each window -> bytes of its records
         if resume_after is None and path.exists():
             raise OutputError(f"{path} exists already; a run file is never overwritten")
@@ -78,6 +85,7 @@ class RunWriter:
     def _rewind(self, step: int) -> None:
         """Forget what was recorded after a step, and take up what was recorded before."""
         schema.check_version(self._connection, str(self.path))
+        schema.upgrade(self._connection)
         with self._writing():
             for table, column in _REWOUND:
                 self._connection.execute(
@@ -87,6 +95,13 @@ class RunWriter:
         self._layers = read_layers(self._connection)
         sizes = "SELECT first_step, SUM(LENGTH(units) + 100) FROM layer_windows GROUP BY 1"
         self._sizes = dict(self._connection.execute(sizes))
+        numbers: dict[str, list[int]] = {}
+        rows = self._connection.execute("SELECT name, number FROM metrics ORDER BY name, number")
+        for name, number in rows:
+            numbers.setdefault(name, []).append(number)
+        self._metrics = {
+            name: Thinning(MOST_VALUES_OF_A_METRIC, kept) for name, kept in numbers.items()
+        }
 
     def update_info(self, info: RunInfo | None = None, **parts: Any) -> None:
         """Write the run's info, or replace named parts of it, each plain JSON data."""
@@ -99,13 +114,7 @@ class RunWriter:
         """Write the layers, once, before the first window."""
         self._layers = tuple(layers)
         with self._writing():
-            self._put(
-                "layers",
-                [
-                    (index, layer.name, layer.activation, layer.units, layer.can_die, layer.owner)
-                    for index, layer in enumerate(layers)
-                ],
-            )
+            self._put("layers", [(index, *astuple(layer)) for index, layer in enumerate(layers)])
 
     def add_layers(self, layers: Sequence[Layer]) -> None:
         """Write further layers, found late: in the windows so far they were not seen."""
@@ -151,8 +160,45 @@ class RunWriter:
     def write_losses(self, epoch: int, means: Mapping[str, float]) -> None:
         """Write the mean over an epoch of each loss that has a name."""
         with self._writing():
-            self._connection.execute(schema.CREATE_LOSSES)
             self._put("losses", [(epoch, name, mean) for name, mean in means.items()])
+
+    def write_deaths(self, deaths: Sequence[Deaths]) -> None:
+        """Write the death certificates of every layer, in the order of the layers."""
+        with self._writing():
+            self._put("deaths", [(i, schema.pack_deaths(each)) for i, each in enumerate(deaths)])
+
+    def write_unobserved(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Write what could not be observed, in place of what was written before.
+
+        Args:
+            counts: How often, by what was called and ``file:line`` ("" where not known).
+        """
+        with self._writing():
+            self._connection.execute("DELETE FROM unobserved")
+            self._put("unobserved", [(*key, times) for key, times in counts.items()])
+
+    def write_metrics(self, metrics: Sequence[Metric]) -> tuple[str, ...]:
+        """Append scores, thinned out evenly to at most 2,000 of a name, with the first and last.
+
+        Returns:
+            The names that were refused: those after the first 200.
+        """
+        refused = set()
+        with self._writing():
+            for metric in metrics:
+                series = self._metrics.get(metric.name)
+                if series is None and len(self._metrics) >= MOST_METRICS:
+                    refused.add(metric.name)
+                    continue
+                if series is None:
+                    series = self._metrics[metric.name] = Thinning(MOST_VALUES_OF_A_METRIC)
+                number, dropped = series.add()
+                self._put("metrics", [(metric.name, number, metric.step, metric.value)])
+                self._connection.executemany(
+                    "DELETE FROM metrics WHERE name = ? AND number = ?",
+                    [(metric.name, old) for old in dropped],
+                )
+        return tuple(sorted(refused))
 
     def write_examination(self, activities: Sequence[UnitActivity], *, held_out_rows: int) -> None:
         """Write what every layer did at the final weights.
@@ -203,7 +249,8 @@ class RunWriter:
     def _put_layer_window(self, first: int, index: int, part: LayerWindow) -> int:
         """Write one layer of a window and return about how many bytes that took."""
         seen, units = part.activity, schema.pack_activity(part.activity)
-        flow = (schema.pack_moments(part.gradient_norm), schema.pack_moments(part.update_ratio))
+        moments = (part.gradient_norm, part.update_ratio, part.slope)
+        flow = map(schema.pack_moments, moments)
         self._put("layer_windows", [(first, index, *_counts(seen), units, *flow)])
         return len(units) + 100
 
@@ -242,7 +289,12 @@ def _counts(activity: UnitActivity) -> tuple[int, int, int]:
     return (activity.rows, activity.positions, activity.gradient_positions)
 
 
-_REWOUND = (("windows", "last_step"), ("layer_windows", "first_step"), ("epochs", "step"))
+_REWOUND = (
+    ("windows", "last_step"),
+    ("layer_windows", "first_step"),
+    ("epochs", "step"),
+    ("metrics", "step"),
+)
 
 
 @contextmanager

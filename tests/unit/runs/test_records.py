@@ -37,7 +37,7 @@ moments = st.one_of(
         lambda values: sum(map(Moments.of, values), Moments())
     ),
 )
-layer_windows = st.builds(LayerWindow, activities, moments, moments)
+layer_windows = st.builds(LayerWindow, activities, moments, moments, moments)
 windows = st.builds(
     lambda first, length, armed, loss, lr, layers: Window(
         first, first + length, armed, loss, lr, tuple(layers)

@@ -13,13 +13,18 @@ from relume.errors import OutputError, RunFileError
 from relume.runs import schema
 from relume.runs.query import read_run
 from relume.runs.records import (
+    NEVER,
+    Cause,
+    Deaths,
     Epoch,
     Layer,
     LayerWindow,
     Lifetimes,
+    Metric,
     Moments,
     RunInfo,
     UnitActivity,
+    Unobserved,
     Window,
 )
 from relume.runs.store import RunWriter
@@ -225,6 +230,8 @@ def test_damaged_records_are_refused(writer, path):
         "UPDATE info SET value = '{'",
         "DROP TABLE epochs",
         "UPDATE lifetimes SET units = X'0500000003616161'",
+        "DROP TABLE metrics",
+        "INSERT INTO deaths VALUES (0, X'0500000003616161')",
     )
     for number, statement in enumerate(statements):
         copy = path.with_name(f"damaged{number}")
@@ -306,3 +313,72 @@ def test_losses_with_names_come_back_by_epoch(path):
     assert losses[2] == {"generator": 0.25}
     assert losses[1]["generator"] == 0.5
     assert math.isnan(losses[1]["discriminator"])
+
+
+def test_what_a_watched_training_brings_comes_back(path):
+    layers = (
+        Layer("net.act", "prelu", 3, False, "net.linear", "model.py:41"),
+        Layer("gate", "sigmoid", 2, False, None, "train.py:7", saturates=True),
+    )
+    deaths = (
+        Deaths(
+            np.array([5, 900_000, NEVER]),
+            np.array([NEVER, 900_040, 1]),
+            np.array([math.nan, 8.4, math.inf]),
+            np.array([Cause.ALIVE, Cause.LARGE_UPDATE, Cause.FROM_START], np.int8),
+        ),
+        Deaths.unseen(2),
+    )
+    slope = Moments.of(0.25) + Moments.of(0.5)
+    seen = tuple(LayerWindow(UnitActivity.zero(layer.units), slope=slope) for layer in layers)
+    with closing(RunWriter(path)) as writer:
+        writer.update_info(RunInfo(kind="watch", overhead={"budget": 0.01, "period": 40}))
+        writer.set_layers(layers)
+        writer.write_window(Window(1, 9, 1, Moments(), math.nan, seen), ())
+        writer.write_deaths(deaths[:1])
+        writer.write_deaths(deaths)
+        writer.write_unobserved({("gone", "a.py:1"): 3})
+        writer.write_unobserved({("relu of torch.func", "ünï.py:3"): 12, ("lstm", ""): 1})
+        writer.write_metrics([Metric("loss", 1, math.nan), Metric("acc", 2, 0.5)])
+        writer.write_metrics([Metric("acc", 2, math.inf)])
+    run = read_run(path)
+    assert run.info.overhead == {"budget": 0.01, "period": 40}
+    assert run.layers == layers
+    assert [part.slope for part in run.windows[0].layers] == [slope, slope]
+    for got, put in zip(run.deaths, deaths, strict=True):
+        for name in ("last_fired", "first_silent", "cause"):
+            assert np.array_equal(getattr(got, name), getattr(put, name))
+        assert np.allclose(got.row_change, put.row_change, equal_nan=True)
+    assert run.unobserved == (
+        Unobserved("lstm", None, 1),
+        Unobserved("relu of torch.func", "ünï.py:3", 12),
+    )
+    assert run.metrics[:2] == (Metric("acc", 2, 0.5), Metric("acc", 2, math.inf))
+    assert math.isnan(run.metrics[2].value)
+
+
+def test_scores_are_bounded_by_name_and_in_names(path):
+    with closing(RunWriter(path)) as writer:
+        for start in range(0, 9000, 3000):
+            steps = range(start, start + 3000)
+            assert writer.write_metrics([Metric("a", 7 * step, step) for step in steps]) == ()
+        many = [Metric(f"name {number:03}", 1, 0.0) for number in range(201)]
+        assert writer.write_metrics([*many, *many]) == ("name 199", "name 200")
+    run = read_run(path)
+    values = [metric.value for metric in run.metrics if metric.name == "a"]
+    assert 1000 <= len(values) <= 2000
+    assert (values[0], values[-1]) == (0, 8999)
+    assert set(np.diff(values[:-1])) == {8}
+    with closing(RunWriter(path, resume_after=7 * 4000)) as writer:
+        writer.write_metrics([Metric("a", 7 * 4001, -1.0)])
+    steps = [metric.step for metric in read_run(path).metrics if metric.name == "a"]
+    assert steps == [*range(0, 7 * 4001, 56), 7 * 4001]
+
+
+def test_codes_of_causes_never_change():
+    assert {cause.name: int(cause) for cause in Cause} == {
+        "UNKNOWN": 0, "ALIVE": 1, "FROM_START": 2, "LARGE_UPDATE": 3, "GRADIENT_SPIKE": 4,
+        "RATE_STEP": 5, "INPUT_DRIFT": 6, "UPSTREAM_DEATH": 7,
+    }  # fmt: skip
+    later = Deaths(np.zeros(1), np.zeros(1), np.zeros(1), np.array([99], np.int8))
+    assert schema.unpack_deaths(schema.pack_deaths(later), 1).cause.tolist() == [Cause.UNKNOWN]
