@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from relume.observe.tally import Tally
@@ -24,7 +26,7 @@ DRIFT = 3.0
 """Inputs whose mean moved by this many of their standard deviations drifted."""
 _KEPT = 256
 _SAMPLE = 1024
-_ONES = {4: np.ones(_SAMPLE, np.float32), 8: np.ones(_SAMPLE)}
+_ONES: dict[int, NDArray[Any]] = {4: np.ones(_SAMPLE, np.float32), 8: np.ones(_SAMPLE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Evidence:
         if x is None or not x.is_floating_point() or x.device.type != "cpu" or x.numel() < 2:
             return
         if x.is_contiguous() and x.dtype in {torch.float32, torch.float64}:
-            sample = x.detach().numpy().ravel()[:_SAMPLE]
-            mean = float(sample.dot(_ONES[sample.dtype.itemsize][: len(sample)])) / len(sample)
+            sample: Sums = x.detach().numpy().ravel()[:_SAMPLE]
+            ones = _ONES[sample.dtype.itemsize][: len(sample)]
+            mean = float(sample.dot(ones)) / len(sample)
             square = float(sample.dot(sample)) / len(sample)  # a dot product: the quickest sum
             self._inputs.append((step, mean, math.sqrt(max(0.0, square - mean * mean))))
 
@@ -127,10 +130,16 @@ class Certificates:
     def value(self, tally: Tally) -> Deaths:
         """Return the certificates of a site; those of units that fire say so."""
         units = tally.layer.units
-        fires = tally.lifetimes.value().first_silent == NEVER
+        lifetimes = tally.lifetimes.value()
+        fires = lifetimes.first_silent == NEVER
         changes = self._changes.get(tally, np.full(units, np.nan))
         causes = self._causes.get(tally, np.full(units, int(Cause.UNKNOWN), np.int64))
-        return Deaths(np.where(fires, np.nan, changes), np.where(fires, int(Cause.ALIVE), causes))
+        return Deaths(
+            lifetimes.last_fired,
+            lifetimes.first_silent,
+            np.where(fires, np.nan, changes),
+            np.where(fires, int(Cause.ALIVE), causes).astype(np.int8),
+        )
 
     def _judge(self, tally: Tally, last_fired: Counts, changes: Sums, step: int) -> Counts:
         causes = np.full(len(changes), int(Cause.UNKNOWN), np.int64)

@@ -104,7 +104,8 @@ class Flows:
             scratch = torch.empty(weight.numel(), dtype=weight.dtype, device=weight.device)
             self._scratch[weight.device] = scratch
         room = scratch[: weight.numel()].view(weight.shape)
-        return torch.linalg.vector_norm(torch.sub(weight.detach(), before, out=room)).float()
+        moved: Tensor = torch.linalg.vector_norm(torch.sub(weight.detach(), before, out=room))
+        return moved.float()
 
     def _note(self, tally: Tally, what: str, value: Tensor) -> None:
         if value.device.type == "cpu":
