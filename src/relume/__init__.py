@@ -13,6 +13,8 @@ _HOMES = {
     "predict": "relume.training.predict",
     "load_model": "relume.training.model_folder",
     "read_run": "relume.runs.query",
+    "watch": "relume.watching",
+    "metric": "relume.watching",
     "nn": "relume",
     "ReLUClassifier": "relume.training.estimator",
     "ReLURegressor": "relume.training.estimator",
@@ -23,9 +25,11 @@ __all__ = [
     "__version__",
     "fit",
     "load_model",
+    "metric",
     "nn",
     "predict",
     "read_run",
+    "watch",
 ]
 
 

@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from relume.observe.deaths import Certificates, Evidence
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
+from relume.observe.pending import Epochs, OpenStep, OpenWindow
 from relume.observe.schedule import Budget, every
 from relume.observe.seams import Optimizer, Seams
 from relume.observe.stepping import Stepper
 from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
-from relume.runs.records import Epoch, LayerWindow, Metric, Moments, Window
+from relume.runs.records import Metric
 from relume.runs.store import RunWriter
 
 FIRST_STEPS = 8
@@ -122,10 +122,10 @@ class Recorder:
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
-        self._window = _OpenWindow(1)
+        self._window = OpenWindow(1)
         self._known_sites = 0
-        self._step = _OpenStep()
-        self._epochs = _Epochs()
+        self._step = OpenStep()
+        self._epochs = Epochs()
         self._closed = 0
         self._window_steps = WINDOW_STEPS
         self.armed_steps = 0
@@ -265,7 +265,7 @@ class Recorder:
             self._note_falls(tally, number)
 
     def _begin_step(self) -> None:
-        self._step = _OpenStep()
+        self._step = OpenStep()
         wanted = self.plan.is_armed(self.steps + 1)
         if wanted != self._is_armed:
             if wanted:
@@ -312,7 +312,7 @@ class Recorder:
         writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
 
     def _close_window(self, number: int) -> None:
-        self._window = _OpenWindow(number + 1)
+        self._window = OpenWindow(number + 1)
         self._closed += 1
         if self._closed % MOST_CLOSED_WINDOWS == 0:
             self._window_steps *= 2
@@ -345,117 +345,3 @@ class Recorder:
             cost_s = max(0.0, costs.cost_s)
             known["measured_share"] = cost_s * self.armed_steps / (costs.plain_s * self.steps)
         return {name: value for name, value in known.items() if math.isfinite(value)}
-
-
-class _OpenStep:
-    """What is known of the step that is under way."""
-
-    __slots__ = ("_losses", "_within", "began_s", "is_updating", "own_s")
-
-    def __init__(self) -> None:
-        self.began_s = time.perf_counter()
-        self.own_s = 0.0
-        self.is_updating = False
-        self._losses: list[Tensor] = []
-        self._within: Tensor | None = None
-
-    def add_loss(self, loss: Tensor) -> None:
-        """Add a loss; of those inside an update, by a closure, the last counts."""
-        if self.is_updating:
-            self._within = loss
-        else:
-            self._losses.append(loss)
-
-    def loss(self) -> float | Tensor | None:
-        """Return the sum of the losses: a float if they are on the CPU, else a scalar tensor."""
-        losses = self._losses or ([self._within] if self._within is not None else [])
-        if not losses:
-            return None
-        if all(loss.device.type == "cpu" for loss in losses):
-            return float(sum(loss.item() for loss in losses))
-        return torch.stack([loss.reshape(()).float() for loss in losses]).sum()
-
-
-class _OpenWindow:
-    """The window that is filling; steps that are not armed add a loss and nothing else."""
-
-    def __init__(self, first_step: int) -> None:
-        self.steps = 0
-        self._first_step = first_step
-        self._last_step = first_step
-        self._armed_steps = 0
-        self._loss = Moments()
-        self._waiting: list[Tensor] = []
-        self._rate = math.nan
-        self._layers: list[LayerWindow] = []
-
-    def add(self, number: int, loss: float | Tensor | None, rate: float, *, is_armed: bool) -> None:
-        """Add one step."""
-        self.steps += 1
-        self._last_step = number
-        self._armed_steps += is_armed
-        self._rate = rate
-        if isinstance(loss, Tensor):
-            self._waiting.append(loss)
-        elif loss is not None:
-            self._loss += Moments.of(loss)
-
-    def add_layers(self, parts: list[LayerWindow]) -> None:
-        """Add what the sites saw since the last time."""
-        for index, part in enumerate(parts):
-            if index < len(self._layers):
-                self._layers[index] += part
-            else:
-                self._layers.append(part)
-
-    def value(self) -> Window:
-        """Return the window so far; losses on other devices are read now."""
-        if self._waiting:
-            for value in torch.stack(self._waiting).tolist():
-                self._loss += Moments.of(value)
-            self._waiting.clear()
-        return Window(
-            self._first_step,
-            self._last_step,
-            self._armed_steps,
-            self._loss,
-            self._rate,
-            tuple(self._layers),
-        )
-
-
-class _Epochs:
-    """Epochs by the loader whose batches are learned from: each new reading of it is one."""
-
-    def __init__(self) -> None:
-        self._loader: int | None = None
-        self._reading: int | None = None
-        self._number = 0
-        self._loss = Moments()
-        self._rate = math.nan
-        self._steps = 0
-
-    def begin(self, loader: object, step: int) -> Epoch | None:
-        """Tell that a loader begins; return the epoch that ends by that."""
-        self._reading = id(loader)
-        return self.end(step) if self._reading == self._loader else None
-
-    def add(self, number: int, loss: float | Tensor | None, rate: float) -> None:  # noqa: ARG002
-        """Tell of a step: the loader read last is the one that is learned from."""
-        if self._reading is None:
-            return
-        if self._loader is None:
-            self._loader = self._reading
-        self._steps += 1
-        self._rate = rate
-        if isinstance(loss, float):
-            self._loss += Moments.of(loss)
-
-    def end(self, step: int) -> Epoch | None:
-        """Return the epoch so far, and begin the next; None where it has no step."""
-        if not self._steps:
-            return None
-        self._number += 1
-        epoch = Epoch(self._number, step, self._loss.mean, math.nan, math.nan, self._rate, 0, 0)
-        self._loss, self._steps = Moments(), 0
-        return epoch

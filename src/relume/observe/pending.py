@@ -1,0 +1,123 @@
+"""What is open while a training is recorded: the step, the window and the epoch under way."""
+
+import math
+import time
+
+import torch
+from torch import Tensor
+
+from relume.runs.records import Epoch, LayerWindow, Moments, Window
+
+
+class OpenStep:
+    """What is known of the step that is under way."""
+
+    __slots__ = ("_losses", "_within", "began_s", "is_updating", "own_s")
+
+    def __init__(self) -> None:
+        self.began_s = time.perf_counter()
+        self.own_s = 0.0
+        self.is_updating = False
+        self._losses: list[Tensor] = []
+        self._within: Tensor | None = None
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add a loss; of those inside an update, by a closure, the last counts."""
+        if self.is_updating:
+            self._within = loss
+        else:
+            self._losses.append(loss)
+
+    def loss(self) -> float | Tensor | None:
+        """Return the sum of the losses: a float if they are on the CPU, else a scalar tensor."""
+        losses = self._losses or ([self._within] if self._within is not None else [])
+        if not losses:
+            return None
+        if all(loss.device.type == "cpu" for loss in losses):
+            return float(sum(loss.item() for loss in losses))
+        return torch.stack([loss.reshape(()).float() for loss in losses]).sum()
+
+
+class OpenWindow:
+    """The window that is filling; steps that are not armed add a loss and nothing else."""
+
+    def __init__(self, first_step: int) -> None:
+        self.steps = 0
+        self._first_step = first_step
+        self._last_step = first_step
+        self._armed_steps = 0
+        self._loss = Moments()
+        self._waiting: list[Tensor] = []
+        self._rate = math.nan
+        self._layers: list[LayerWindow] = []
+
+    def add(self, number: int, loss: float | Tensor | None, rate: float, *, is_armed: bool) -> None:
+        """Add one step."""
+        self.steps += 1
+        self._last_step = number
+        self._armed_steps += is_armed
+        self._rate = rate
+        if isinstance(loss, Tensor):
+            self._waiting.append(loss)
+        elif loss is not None:
+            self._loss += Moments.of(loss)
+
+    def add_layers(self, parts: list[LayerWindow]) -> None:
+        """Add what the sites saw since the last time."""
+        for index, part in enumerate(parts):
+            if index < len(self._layers):
+                self._layers[index] += part
+            else:
+                self._layers.append(part)
+
+    def value(self) -> Window:
+        """Return the window so far; losses on other devices are read now."""
+        if self._waiting:
+            for value in torch.stack(self._waiting).tolist():
+                self._loss += Moments.of(value)
+            self._waiting.clear()
+        return Window(
+            self._first_step,
+            self._last_step,
+            self._armed_steps,
+            self._loss,
+            self._rate,
+            tuple(self._layers),
+        )
+
+
+class Epochs:
+    """Epochs by the loader whose batches are learned from: each new reading of it is one."""
+
+    def __init__(self) -> None:
+        self._loader: int | None = None
+        self._reading: int | None = None
+        self._number = 0
+        self._loss = Moments()
+        self._rate = math.nan
+        self._steps = 0
+
+    def begin(self, loader: object, step: int) -> Epoch | None:
+        """Tell that a loader begins; return the epoch that ends by that."""
+        self._reading = id(loader)
+        return self.end(step) if self._reading == self._loader else None
+
+    def add(self, number: int, loss: float | Tensor | None, rate: float) -> None:  # noqa: ARG002
+        """Tell of a step: the loader read last is the one that is learned from."""
+        if self._reading is None:
+            return
+        if self._loader is None:
+            self._loader = self._reading
+        self._steps += 1
+        self._rate = rate
+        if isinstance(loss, float):
+            self._loss += Moments.of(loss)
+
+    def end(self, step: int) -> Epoch | None:
+        """Return the epoch so far, and begin the next; None where it has no step."""
+        if not self._steps:
+            return None
+        self._number += 1
+        epoch = Epoch(self._number, step, self._loss.mean, math.nan, math.nan, self._rate, 0, 0)
+        self._loss, self._steps = Moments(), 0
+        return epoch
