@@ -74,7 +74,7 @@ ALWAYS_INLINE uint32_t to_bits(float value)
 ALWAYS_INLINE float from_bfloat16(uint16_t half) { return from_bits((uint32_t)half << 16); }
 
 /* IEEE 754 binary16 but for the sign of zero. No subnormal float is met on the way, so that a mode
- * that flushes them to zero, which torch has, changes no value; no branch, so that it vectorises. */
+ * that flushes them to zero, which torch has, changes no value; no branch: it vectorises. */
 ALWAYS_INLINE float from_float16(uint16_t half)
 {
     const uint32_t bits = half, sign = (bits & 0x8000u) << 16, rest = bits & 0x7fffu;
