@@ -29,6 +29,8 @@ from relume.runs.store import RunWriter
 FIRST_STEPS = 8
 WINDOW_STEPS = 50
 MOST_CLOSED_WINDOWS = 120
+WRITING_SHARE = 0.25  # of the budget
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 1.0  # between two writes: a killed run loses no more
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -114,6 +116,8 @@ class Recorder:
         self.plan: Budget | FixedPlan = Budget(budget) if period is None else FixedPlan(period)
         self._open_writer = open_writer
         self._is_full = is_full
+        self._budget = budget
+        self._paused_at_s = self._write_at_s = time.perf_counter()
         self._switch = Switch()
         self._interception = Interception(self._switch)
         self._tap = ArmedTap(Names(model), self.unobserved)
@@ -138,23 +142,27 @@ class Recorder:
         return self.stepper.number
 
     def start(self) -> None:
-        """Patch torch and begin with the first step."""
+        """Patch torch and begin with the next step, the first or, after a pause, a later one."""
         self._interception.install()
         self._seams.install()
+        self._write_at_s += time.perf_counter() - self._paused_at_s
         self._begin_step()
 
-    def stop(self) -> None:
-        """Write what is open and put torch back as it was; the run file stays open for more."""
+    def pause(self) -> None:
+        """Put torch back as it was, and see nothing until ``start``."""
+        self._paused_at_s = time.perf_counter()
         self._disarm()
         self._seams.remove()
         self._interception.remove()
+
+    def stop(self) -> None:
+        """Write what is open and put torch back as it was; the run file stays open for more."""
+        self.pause()
         self._finish()
 
     def abandon(self) -> None:
         """See nothing more, and leave the run file to the process that has it open."""
-        self._disarm()
-        self._seams.remove()
-        self._interception.remove()
+        self.pause()
         self.writer = None
 
     def fail(self, error: Exception) -> None:
@@ -286,13 +294,17 @@ class Recorder:
         self._is_armed = False
 
     def _write_if_due(self, number: int) -> None:
-        is_full = self._window.steps >= self._window_steps
+        began_s = time.perf_counter()
+        if began_s < self._write_at_s and self.writer is not None:
+            return
         if self.writer is None:
             self._open()
-        if self.writer is not None and (self.writer.is_due() or number == 1):
-            self._write(number)
-            if is_full:
-                self._close_window(number)
+        self._write(number)
+        if self._window.steps >= self._window_steps:
+            self._close_window(number)
+        ended_s = time.perf_counter()
+        affordable_s = (ended_s - began_s) / (WRITING_SHARE * self._budget)
+        self._write_at_s = ended_s + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, affordable_s))
 
     def _open(self) -> None:
         self.writer = self._open_writer()

@@ -1,0 +1,241 @@
+"""What watching costs: CPU time of training steps, watched and bare in turn in one process.
+
+    python -m benchmarks.overhead
+
+Beside us, where they can be imported, what others do: ``wandb.watch`` (offline, every 10 steps),
+TensorBoard histograms of the activations every 10 steps, and torchdiag every 10. Every variant runs
+blocks of steps on a network of its own with the same start; a second bare one is the control. The
+figure is the mean paired difference of a block to the bare block of its round over that block, less
+the same of the control, with a bootstrap interval (95 %).
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.measure import keep
+from relume.observe.recorder import Recorder
+from relume.runs.store import RunWriter
+
+Watcher = Callable[["Training"], tuple[Callable[[], None], Callable[[], None]]]
+"""From a training to what is called before and after each of its blocks."""
+
+
+class Transformer(nn.Module):
+    """A small encoder over words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(64, 4, 256, batch_first=True)
+        self.embedding = nn.Embedding(1000, 64)
+        self.encoder = nn.TransformerEncoder(layer, 2)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return scores (rows, 10) of words (rows, length)."""
+        return self.head(self.encoder(self.embedding(x)).mean(1))
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)
+    )
+
+
+def cnn() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(1568, 128), nn.ReLU(), nn.Linear(128, 10),
+    )  # fmt: skip
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], torch.Tensor], int]] = {
+    "mlp 784-256-256-10, batch 128": (mlp, lambda: torch.randn(128, 784), 30),
+    "cnn 28x28, batch 64": (cnn, lambda: torch.randn(64, 1, 28, 28), 8),
+    "transformer 2x64, batch 32x32": (Transformer, lambda: torch.randint(1000, (32, 32)), 8),
+}
+
+
+class Training:
+    """One network, its optimizer, its batch, and the step that everybody writes."""
+
+    def __init__(self, build: Callable[[], nn.Module], batch: Callable[[], torch.Tensor]) -> None:
+        torch.manual_seed(0)
+        self.model = build()
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
+        self.x = batch()
+        self.y = torch.randint(10, (len(self.x),))
+        self.steps = 0
+        self.after_step: Callable[[float], None] = lambda _: None
+
+    def run(self, steps: int) -> float:
+        """Train for some steps; CPU seconds."""
+        began_s = time.process_time()
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            loss = cross_entropy(self.model(self.x), self.y)
+            loss.backward()
+            self.optimizer.step()
+            self.steps += 1
+            self.after_step(loss)  # type: ignore[arg-type]
+        return time.process_time() - began_s
+
+
+NUMBERS = count()
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def bare(_: Training) -> tuple[Callable[[], None], Callable[[], None]]:
+    return nothing, nothing
+
+
+def relume(folder: Path, **settings: Any) -> Watcher:
+    def watcher(training: Training) -> tuple[Callable[[], None], Callable[[], None]]:
+        path = folder / f"{next(NUMBERS)}.sqlite"
+        recorder = Recorder(lambda: RunWriter(path), model=training.model, **settings)
+        training.recorder = recorder  # type: ignore[attr-defined]
+        return recorder.start, recorder.pause
+
+    return watcher
+
+
+def wandb_watch(training: Training) -> tuple[Callable[[], None], Callable[[], None]]:
+    os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    import wandb
+
+    run = wandb.init(dir=tempfile.mkdtemp(), project="overhead")
+    run.watch(training.model, log="all", log_freq=10)
+    training.after_step = lambda loss: run.log({"loss": loss.item()})  # type: ignore[attr-defined]
+    return nothing, nothing
+
+
+def tensorboard(training: Training) -> tuple[Callable[[], None], Callable[[], None]]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(tempfile.mkdtemp())
+    kept: dict[str, torch.Tensor] = {}
+    for name, module in training.model.named_modules():
+        if isinstance(module, nn.ReLU | nn.Linear):
+            module.register_forward_hook(
+                lambda _m, _i, out, name=name: (
+                    kept.__setitem__(name, out.detach()) if training.steps % 10 == 0 else None
+                )
+            )
+
+    def after(_: float) -> None:
+        for name, value in kept.items():
+            writer.add_histogram(name, value, training.steps)
+        kept.clear()
+
+    training.after_step = after
+    return nothing, nothing
+
+
+def torchdiag(training: Training) -> tuple[Callable[[], None], Callable[[], None]]:
+    from torchdiag import Diagnostics
+
+    diagnostics = Diagnostics(training.model, log_every=10)
+    training.after_step = lambda loss: diagnostics.step(loss.item())  # type: ignore[attr-defined]
+    return nothing, nothing
+
+
+PEERS: dict[str, Watcher] = {
+    "wandb.watch every 10": wandb_watch,
+    "TensorBoard histograms every 10": tensorboard,
+    "torchdiag every 10": torchdiag,
+}
+
+
+def measured(
+    name: str, watchers: dict[str, Watcher], *, rounds: int, least_armed: int
+) -> dict[str, Any]:
+    """Run all variants in turn until enough rounds and armed steps of the default budget."""
+    build, batch, steps = NETWORKS[name]
+    trainings = {each: Training(build, batch) for each in watchers}
+    around = {}
+    for each in list(watchers):
+        try:
+            around[each] = watchers[each](trainings[each])
+        except ImportError as error:
+            print(f"{each}: not measured ({error})", flush=True)
+    times: dict[str, list[float]] = {each: [] for each in around}
+    rng = np.random.default_rng(0)
+    watched = getattr(trainings["default budget"], "recorder")  # noqa: B009
+    while len(times["bare"]) < rounds or watched.armed_steps < least_armed:
+        for index in rng.permutation(len(around)):
+            each = list(around)[index]
+            before, after = around[each]
+            before()
+            times[each].append(trainings[each].run(steps))
+            after()
+    result: dict[str, Any] = {
+        each: more(times, each) for each in times if each not in {"bare", "control"}
+    }
+    result["control"] = more(times, "control", "")
+    result["armed steps"] = watched.armed_steps
+    result["steps"] = watched.steps
+    result["last period"] = watched.plan.period
+    result["rounds"] = len(times["bare"])
+    for recorder in (getattr(t, "recorder", None) for t in trainings.values()):
+        if recorder is not None and recorder.fault is not None:
+            raise recorder.fault
+    return result
+
+
+def more(times: dict[str, list[float]], name: str, control: str = "control") -> dict[str, float]:
+    """Return how much more than bare a variant took, less what the control took; shares."""
+    base = np.array(times["bare"][1:])  # the first round warms up
+    pairs = (np.array(times[name][1:]) - base) / np.median(base)
+    if control:
+        pairs -= (np.array(times[control][1:]) - base) / np.median(base)
+    draws = np.random.default_rng(0).choice(pairs, (2000, len(pairs))).mean(1)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return {"more": round(float(pairs.mean()), 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--armed", type=int, default=100, help="least armed steps of the budget")
+    parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--no-peers", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    result = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in given.only:
+            watchers: dict[str, Watcher] = {
+                "bare": bare,
+                "control": bare,
+                "default budget": relume(Path(folder)),
+                "every step, units": relume(Path(folder), period=1, is_full=False),
+                "every step, all": relume(Path(folder), period=1),
+            }
+            if not given.no_peers:
+                watchers |= PEERS
+            result[name] = measured(name, watchers, rounds=given.rounds, least_armed=given.armed)
+            print(name, result[name], flush=True)
+        with suppress(ImportError):
+            import wandb
+
+            wandb.finish()
+    keep("overhead", {"CPU time more than bare": result})
+
+
+if __name__ == "__main__":
+    main()
