@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "examine": "relume.observe.examine",
     "fit": "relume.training.entry",
     "predict": "relume.training.predict",
     "load_model": "relume.training.model_folder",
@@ -23,6 +24,7 @@ __all__ = [
     "ReLUClassifier",
     "ReLURegressor",
     "__version__",
+    "examine",
     "fit",
     "load_model",
     "metric",

@@ -23,7 +23,7 @@ def python(code):
 def test_the_public_names_are_exactly_those_promised():
     assert relume.__all__ == [
         "ReLUClassifier", "ReLURegressor", "__version__",
-        "fit", "load_model", "metric", "nn", "predict", "read_run", "watch",
+        "examine", "fit", "load_model", "metric", "nn", "predict", "read_run", "watch",
     ]  # fmt: skip
     for name in relume.__all__:
         assert getattr(relume, name) is not None

@@ -13,12 +13,13 @@ import typer
 
 import relume
 from relume.cli.activations import activations
+from relume.cli.examine import examine
 from relume.cli.fit import fit
 from relume.cli.predict import predict
 from relume.cli.report import report
 from relume.errors import RelumeError
 
-COMMANDS: tuple[Callable[..., None], ...] = (fit, predict, report, activations)
+COMMANDS: tuple[Callable[..., None], ...] = (fit, predict, examine, report, activations)
 
 EXIT_OF_CTRL_C = 130
 

@@ -45,6 +45,7 @@ class ArmedTap:
         tallies: Every site seen so far, in the order of the first time.
         calls: The modules being called.
         fault: The first fault of ours; nothing is measured after it.
+        on_output: Called with each output that is counted, if set.
         gradient_scale: Returns what gradients are multiplied by; None for nothing.
     """
 
@@ -54,6 +55,7 @@ class ArmedTap:
         self.tallies: list[Tally] = []
         self.fault: Exception | None = None
         self.gradient_scale: Callable[[], Tensor | None] = lambda: None
+        self.on_output: Callable[[Tally, Tensor], None] | None = None
         self.calls = Calls(self._returned, kind_of)
         self.calls.begin_pass(None)
         self.names = names
@@ -142,6 +144,8 @@ class ArmedTap:
             tally.add_output(a, seen.reading, self._new_rows(tally, a))
             if seen.reading.slope is not None:
                 tally.slopes += _moments(seen.reading.slope)
+            if self.on_output is not None:
+                self.on_output(tally, a)
             tally.awaits_gradient = a.requires_grad
             if a.requires_grad and self._armed_steps <= LEARNING_STEPS:
                 self._nodes[a.grad_fn] = tally

@@ -97,8 +97,15 @@ class _Truth:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """What is predicted from, and the truth of each target where the data holds it."""
+class Rows:
+    """What is predicted from, and the truth of each target where the data holds it.
+
+    Args:
+        x: As the network takes them, float32 of shape (rows, features).
+        truths: One for each target.
+        files: Where each row came from, for a folder of images.
+        notes: What a person should know.
+    """
 
     x: NDArray[np.float32]
     truths: tuple[_Truth | None, ...]
@@ -122,14 +129,32 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
         DataError: If the data lacks a column, or holds what cannot be read.
     """
     saved = model if isinstance(model, SavedModel) else load_model(Path(model))
+    return predict_rows(saved, read_rows(saved, data))
+
+
+def read_rows(saved: SavedModel, data: str | Path | pl.DataFrame) -> Rows:
+    """Read data as ``predict`` takes it into rows for a model's network.
+
+    Raises:
+        DataError: If the data lacks a column, or holds what cannot be read.
+    """
     preprocessing = saved.preprocessing
     if isinstance(preprocessing, ImagePreprocessing):
-        rows = _image_rows(preprocessing, data)
-    elif isinstance(preprocessing, SequencePreprocessing):
-        rows = _sequence_rows(preprocessing, data)
-    else:
-        rows = _table_rows(preprocessing, data)
-    x = torch.from_numpy(rows.x).reshape(len(rows.x), *saved.input_shape)
+        return _image_rows(preprocessing, data)
+    if isinstance(preprocessing, SequencePreprocessing):
+        return _sequence_rows(preprocessing, data)
+    return _table_rows(preprocessing, data)
+
+
+def network_inputs(saved: SavedModel, rows: Rows) -> Tensor:
+    """Return rows in the shape that a model's network takes."""
+    return torch.from_numpy(rows.x).reshape(len(rows.x), *saved.input_shape)
+
+
+def predict_rows(saved: SavedModel, rows: Rows) -> Predictions:
+    """Predict rows that were read for a model."""
+    preprocessing = saved.preprocessing
+    x = network_inputs(saved, rows)
     if not preprocessing.targets:
         return _rebuilt(saved, rows, x)
     output = outputs(saved.network, x).numpy()
@@ -148,7 +173,7 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
     return Predictions(pl.DataFrame(columns), tuple(scores), tuple(notes))
 
 
-def _rebuilt(saved: SavedModel, rows: _Rows, x: Tensor) -> Predictions:
+def _rebuilt(saved: SavedModel, rows: Rows, x: Tensor) -> Predictions:
     codes, rebuilt = (tensor.numpy() for tensor in rebuild(saved.network, x))
     columns: dict[str, Any] = {} if rows.files is None else {"file": rows.files}
     columns["error"] = row_errors(rows.x, rebuilt)
@@ -158,13 +183,13 @@ def _rebuilt(saved: SavedModel, rows: _Rows, x: Tensor) -> Predictions:
     return Predictions(pl.DataFrame(columns), (found,), rows.notes)
 
 
-def _table_rows(preprocessing: Preprocessing, data: str | Path | pl.DataFrame) -> _Rows:
+def _table_rows(preprocessing: Preprocessing, data: str | Path | pl.DataFrame) -> Rows:
     table = read_table(data) if isinstance(data, str | Path) else as_table(data)
     if not table.frame.height:
         raise DataError(f"{table.name} holds no row; there is nothing to predict")
     x = preprocessing.transform(table)
     truths = (_truth(table, target, preprocessing.missing) for target in preprocessing.targets)
-    return _Rows(x, tuple(truths))
+    return Rows(x, tuple(truths))
 
 
 def _truth(table: Table, target: Target, missing: tuple[str, ...]) -> _Truth | None:
@@ -177,7 +202,7 @@ def _truth(table: Table, target: Target, missing: tuple[str, ...]) -> _Truth | N
     return _Truth(level_codes(cells, target.classes)[known], known)
 
 
-def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFrame) -> _Rows:
+def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFrame) -> Rows:
     if isinstance(data, pl.DataFrame) or not is_image_source(data):
         given = "a table" if isinstance(data, pl.DataFrame) else shown(data, 200)
         raise DataError(
@@ -194,12 +219,12 @@ def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFra
     every = np.arange(len(images))
     x = preprocessing.encode(images.pixels, every)
     if images.labels is None or preprocessing.target is None:
-        return _Rows(x, (None,), images.files, notes)
+        return Rows(x, (None,), images.files, notes)
     truth = level_codes(images.labels, preprocessing.classes or ())
-    return _Rows(x, (_Truth(truth, np.ones(len(x), bool)),), images.files, notes)
+    return Rows(x, (_Truth(truth, np.ones(len(x), bool)),), images.files, notes)
 
 
-def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.DataFrame) -> _Rows:
+def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.DataFrame) -> Rows:
     if isinstance(data, pl.DataFrame):
         raise DataError("the model was trained on sequences; got a table: give an .npz file")
     whole = open_sequences(data)
@@ -210,12 +235,12 @@ def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.D
     preprocessing.check(sequences)
     x = preprocessing.encode(sequences, np.arange(len(sequences)))
     if sequences.target is None:
-        return _Rows(x, (None,), notes=notes)
+        return Rows(x, (None,), notes=notes)
     given, wanted = sequences.target.name, preprocessing.target.name
     if given in NAMED_TASKS and wanted in NAMED_TASKS and given != wanted:
-        return _Rows(x, (None,), notes=(*notes, f"not scored: the file holds {given}, no {wanted}"))
+        return Rows(x, (None,), notes=(*notes, f"not scored: the file holds {given}, no {wanted}"))
     truth = target_truth(preprocessing.target, sequences)
-    return _Rows(x, (_Truth(truth, np.ones(len(x), bool)),), notes=notes)
+    return Rows(x, (_Truth(truth, np.ones(len(x), bool)),), notes=notes)
 
 
 def write_predictions(predictions: Predictions, path: Path, *, overwrite: bool = False) -> None:
