@@ -37,7 +37,7 @@ def test_what_cannot_be_told_is_said():
     unseen = summary(
         rows=0, dead_units=None, dying_units=None, firing_rate=float("nan"), held_out_rows=0
     )
-    assert printed(layer_table([unseen])).count("not observed") == 2
+    assert printed(layer_table([unseen])).count("not observed") == 3
 
 
 def test_names_are_neither_markup_nor_escape_codes():
