@@ -272,3 +272,42 @@ def test_a_change_of_theme_repaints_the_curves(browser, run, tmp_path):
         visit.page.emulate_media(color_scheme="dark")
         visit.page.wait_for_timeout(300)
         assert canvas.evaluate("canvas => canvas.toDataURL()") != light
+
+
+@pytest.fixture(scope="module")
+def watched_run(tmp_path_factory):
+    watch_factory = runpy.run_path(str(FACTORY.with_name("watch_factory.py")))
+    path = tmp_path_factory.mktemp("watched") / "run.sqlite"
+    return read_run(watch_factory["write_watch_run"](path))
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_watched_training_opens_with_its_deaths_and_scores(browser, watched_run, tmp_path, width):
+    with Visit(browser, watched_run, tmp_path, viewport={"width": width, "height": 800}) as visit:
+        page = visit.page
+        page.locator("[data-chart=metric-0] canvas").wait_for()
+        assert page.get_by_text("37 units of relu(fc1) (train.py:12) died between").is_visible()
+        assert page.locator("#unobserved li").all_inner_texts() == [
+            "relu of torch.func (losses.py:9), 2,000 times",
+            "lstm, 40 times",
+        ]
+        assert page.locator(".chart .absent").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert [found for found in page.evaluate(CONTRASTS) if found[0] < 4.5] == []
+        assert visit.faults == []
+
+
+def test_a_watched_training_reads_out_its_scores_and_saturated_units(
+    browser, watched_run, tmp_path
+):
+    with Visit(browser, watched_run, tmp_path) as visit:
+        plot = visit.page.locator("[data-chart=metric-0] .plot")
+        plot.focus()
+        visit.page.keyboard.press("End")
+        readout = visit.page.locator("[data-chart=metric-0] .readout")
+        value = watched_run.metrics[-1].value
+        assert readout.inner_text() == f"step 2,000 · accuracy {value:.4f}"
+        text = visit.hover_cell(2, 0, 190, 32, 200)
+        assert text == "unit 5 · steps 1,901–1,910 · saturated throughout · n = 64 rows"
+        assert "not saturated on about" in visit.hover_cell(2, 31, 190, 32, 200)
+        assert visit.faults == []

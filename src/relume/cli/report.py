@@ -10,7 +10,6 @@ from rich.text import Text
 
 from relume.cli.browser import open_in_browser
 
-RUN_FILE = "run.sqlite"
 PAGE = "report.html"
 
 
@@ -33,17 +32,16 @@ def report(
     from relume.report.document import build_document
     from relume.report.html import write_page
     from relume.report.terminal import print_document
-    from relume.runs.query import read_run
+    from relume.runs.query import RUN_FILE, read_run
 
-    run_file = run / RUN_FILE if run.is_dir() else run
-    document = build_document(read_run(run_file))
+    document = build_document(read_run(run))
     if json:
         sys.stdout.write(document.to_json() + "\n")
     else:
         print_document(document, Console())
     if json and out is None and not open_page:
         return
-    page = _page_path(run_file, out)
+    page = _page_path(run / RUN_FILE if run.is_dir() else run, out)
     write_page(document, page)
     Console(stderr=json).print(Text(f"Report: {page}"), soft_wrap=True)
     if open_page:

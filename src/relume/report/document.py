@@ -3,19 +3,23 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relume.report import sentences
+from relume.report import sentences, watched
+from relume.report.deaths import death_groups
 from relume.report.heatmap import heat_map, resolution
 from relume.report.parts import (
     Baseline,
     DeadUnit,
     Document,
     EpochCurves,
+    IdleCounts,
     LayerPart,
+    MetricCurve,
+    Overhead,
     Result,
     UnitCounts,
     WindowCurves,
@@ -24,8 +28,8 @@ from relume.report.parts import (
 from relume.report.timeline import added, group_windows, steps_of
 from relume.report.wording import lines, printable
 from relume.runs.query import Run
-from relume.runs.records import NEVER, Epoch, Moments, Window
-from relume.runs.summary import LayerSummary, summarise_layers
+from relume.runs.records import NEVER, Epoch, Metric, Moments, Window
+from relume.runs.summary import WATCH, LayerSummary, summarise_layers
 
 FORMAT = "relume-report"
 VERSION = 1
@@ -33,6 +37,10 @@ MOST_DEAD_LISTED = 200
 MOST_DRAWN_LAYERS = 60
 MOST_CURVE_POINTS = 300
 MOST_TARGETS = 50
+MOST_DEATH_GROUPS = 200
+MOST_METRICS = 50
+
+T = TypeVar("T")
 
 
 def build_document(run: Run) -> Document:
@@ -56,17 +64,19 @@ def build_document(run: Run) -> Document:
         layers=layers,
         best_epoch=best_epoch,
     )
+    saturated = _idle([part.summary.saturated_units for part in layers], layers)
+    dormant = _idle([part.summary.dormant_units for part in layers], layers)
+    overhead = _overhead(info.overhead)
+    said = _said_of_watched(facts, saturated, dormant, overhead) or _said_of_fit(facts)
     return Document(
         format=FORMAT,
         version=VERSION,
         title=printable(_mapping(info.data).get("name") or run.path.resolve().parent.name, 80),
         kind=printable(info.kind),
         status=printable(info.status),
-        headline=sentences.headline(facts),
+        **said,
         comparisons=sentences.comparisons(facts),
-        missing=sentences.missing(facts),
         remarks=sentences.remarks(facts),
-        measurement=sentences.measurement(facts),
         steps=run.last_step,
         armed_steps=sum(window.armed_steps for window in run.windows),
         result=result,
@@ -82,7 +92,83 @@ def build_document(run: Run) -> Document:
         data=_mapping(info.data),
         environment=_mapping(info.environment),
         further_results=further,
+        deaths=death_groups(run, layers)[:MOST_DEATH_GROUPS],
+        not_observed=watched.not_observed(run),
+        metrics=_metrics(run.metrics),
+        overhead=overhead,
+        saturated=saturated,
+        dormant=dormant,
+        processes=run.shards,
     )
+
+
+def _said_of_fit(facts: sentences.Facts) -> dict[str, Any]:
+    return {
+        "headline": sentences.headline(facts),
+        "missing": sentences.missing(facts),
+        "measurement": sentences.measurement(facts),
+    }
+
+
+def _said_of_watched(
+    facts: sentences.Facts,
+    saturated: IdleCounts | None,
+    dormant: IdleCounts | None,
+    overhead: Overhead | None,
+) -> dict[str, Any] | None:
+    """Return what is said of a training that need not have a score; None if it has one."""
+    if facts.run.info.kind != WATCH or facts.result is not None:
+        return None
+    return {
+        "headline": watched.headline(facts, saturated, dormant),
+        "missing": watched.missing(facts),
+        "measurement": watched.measurement(facts, overhead),
+    }
+
+
+def _idle(idle: Sequence[tuple[int, ...] | None], layers: Sequence[LayerPart]) -> IdleCounts | None:
+    seen = [
+        (len(units), part.summary.units)
+        for units, part in zip(idle, layers, strict=True)
+        if units is not None
+    ]
+    return IdleCounts(*map(sum, zip(*seen, strict=True))) if seen else None
+
+
+def _overhead(given: Any) -> Overhead | None:
+    known = _mapping(given)
+    if not known:
+        return None
+    period = known.get("period")
+    return Overhead(
+        measured_share=_number(known.get("measured_share")),
+        budget=_number(known.get("budget")),
+        period=period if isinstance(period, int) and period > 0 else None,
+    )
+
+
+def _metrics(metrics: Sequence[Metric]) -> tuple[MetricCurve, ...]:
+    """Each score over the steps: every value, or every k-th and the last of too many."""
+    by_name: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        by_name.setdefault(metric.name, []).append(metric)
+    curves = []
+    for name, values in list(by_name.items())[:MOST_METRICS]:
+        kept = _thinned(values)
+        curves.append(
+            MetricCurve(
+                printable(name, 60),
+                tuple(each.step for each in kept),
+                tuple(_short(each.value, 6) for each in kept),
+            )
+        )
+    return tuple(curves)
+
+
+def _thinned(values: Sequence[T]) -> Sequence[T]:
+    """Return every k-th of the values and the last, at most as many as a curve has points."""
+    stride = -(-len(values) // MOST_CURVE_POINTS) or 1
+    return values[::-1][::stride][::-1]
 
 
 def _results(outcome: Mapping[str, Any]) -> list[Result]:
@@ -156,11 +242,14 @@ def _table_part(run: Run, index: int, summary: LayerSummary) -> LayerPart:
     last_fired = run.lifetimes[index].last_fired if index < len(run.lifetimes) else None
     dead = [
         DeadUnit(unit, _step_or_none(last_fired[unit]) if last_fired is not None else None)
-        for unit in (summary.dead_units or ())[:MOST_DEAD_LISTED]
+        for unit in (summary.dead_units or summary.saturated_units or ())[:MOST_DEAD_LISTED]
     ]
     return LayerPart(
         summary=replace(
-            summary, name=printable(summary.name, 120), activation=printable(summary.activation, 60)
+            summary,
+            name=printable(summary.name, 120),
+            activation=printable(summary.activation, 60),
+            place=None if summary.place is None else printable(summary.place, 120),
         ),
         owner=None if layer.owner is None else printable(layer.owner, 120),
         can_die=layer.can_die,
@@ -169,6 +258,7 @@ def _table_part(run: Run, index: int, summary: LayerSummary) -> LayerPart:
         gradient_norm=(),
         update_ratio=(),
         heat=None,
+        saturates=summary.saturated_units is not None,
     )
 
 
@@ -220,8 +310,7 @@ def _window_curves(windows: Sequence[Window]) -> WindowCurves:
 
 def _epoch_curves(epochs: Sequence[Epoch]) -> EpochCurves:
     """Every epoch, or every k-th and the last where there are too many."""
-    stride = -(-len(epochs) // MOST_CURVE_POINTS) or 1
-    kept = epochs[::-1][::stride][::-1]
+    kept = _thinned(epochs)
     return EpochCurves(
         epoch=tuple(epoch.epoch for epoch in kept),
         step=tuple(epoch.step for epoch in kept),

@@ -16,6 +16,7 @@ from relume.report import heatmap
 from relume.report.document import MOST_DRAWN_LAYERS, build_document
 from relume.report.parts import Document
 from relume.report.views import page_views, shown_metric
+from relume.report.watch_views import MOST_METRIC_CHARTS
 from relume.runs.query import Run
 
 MOST_BYTES = 500_000
@@ -92,6 +93,7 @@ def page_data(document: Document) -> dict[str, Any]:
                 "rows": row_counts.index(part.heat.rows),
                 "gradient_norm": plain["gradient_norm"],
                 "update_ratio": plain["update_ratio"],
+                "saturates": part.saturates,
             }
         )
     return {
@@ -103,6 +105,7 @@ def page_data(document: Document) -> dict[str, Any]:
         "layers": layers,
         "levels": heatmap.LEVELS,
         "metric": shown_metric(document),
+        "metrics": data["metrics"][:MOST_METRIC_CHARTS],
     }
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from relume.report.heatmap import HeatMap
-from relume.runs.summary import LayerSummary
+from relume.report.wording import at_place
+from relume.runs.summary import WATCH, LayerSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,64 @@ class UnitCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleCounts:
+    """How many units are saturated, or dormant, over the layers of which that can be said."""
+
+    idle: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeathGroup:
+    """Units of one layer that died at about one time, for one cause.
+
+    Args:
+        layer: The layer's name.
+        place: ``file:line``, or ``None``.
+        units: Their numbers.
+        last_fired: The least armed step at which one of them was last seen to fire; ``None`` if
+            none of them ever was.
+        first_silent: The greatest armed step at which one of them was first silent.
+        cause: Name of a ``Cause``, in lower case.
+        row_change: Median change of their weights, in norms of the weights; ``None``: not known.
+        usual: What the cause is measured by (gradient norm, learning rate) before their death.
+        seen: The same in it; ``None`` where not known or where nothing of the kind is measured.
+        said: All of this in a sentence.
+    """
+
+    layer: str
+    place: str | None
+    units: tuple[int, ...]
+    last_fired: int | None
+    first_silent: int
+    cause: str
+    row_change: float | None
+    usual: float | None = None
+    seen: float | None = None
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricCurve:
+    """A score that the watched script recorded, over the steps."""
+
+    name: str
+    step: tuple[int, ...]
+    value: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """What watching cost, as shares of the time of a step; ``None``: not known or no bound."""
+
+    measured_share: float | None
+    budget: float | None
+    period: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeadUnit:
-    """A dead unit and the last armed step at which it was seen to fire; ``None``: not once."""
+    """A dead or saturated unit, and the last armed step at which it was not; ``None``: not once."""
 
     unit: int
     last_fired: int | None
@@ -78,6 +135,12 @@ class LayerPart:
     gradient_norm: tuple[float, ...]
     update_ratio: tuple[float, ...]
     heat: HeatMap | None
+    saturates: bool = False
+
+    @property
+    def shown_name(self) -> str:
+        """Its name, with the place where it is applied."""
+        return at_place(self.summary.name, self.summary.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +172,10 @@ class Document:
     """A run, ready to be shown.
 
     ``columns`` holds the first and last step of each column of the layers' courses. ``result`` is
-    that of the first target, ``further_results`` are those of the others.
+    that of the first target, ``further_results`` are those of the others. ``deaths`` begins with
+    the largest group. ``not_observed`` names what was called and not measured, one line each; a
+    watched training in which there is no such thing has one line that says so. ``processes`` were
+    added up.
     """
 
     format: str
@@ -137,6 +203,18 @@ class Document:
     data: dict[str, Any]
     environment: dict[str, Any]
     further_results: tuple[Result, ...] = ()
+    deaths: tuple[DeathGroup, ...] = ()
+    not_observed: tuple[str, ...] = ()
+    metrics: tuple[MetricCurve, ...] = ()
+    overhead: Overhead | None = None
+    saturated: IdleCounts | None = None
+    dormant: IdleCounts | None = None
+    processes: int = 1
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether this is somebody's own training, watched: it need not have a score or epochs."""
+        return self.kind == WATCH
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -164,8 +242,8 @@ class Document:
 
 
 def neediest(summaries: Sequence[LayerSummary], most: int) -> set[int]:
-    """Return the indices of at most ``most`` layers: all, or those with the most dead units."""
-    by_need = sorted(range(len(summaries)), key=lambda i: (-len(summaries[i].dead_units or ()), i))
+    """Return the indices of at most ``most`` layers: all, or those with the most idle units."""
+    by_need = sorted(range(len(summaries)), key=lambda i: (-len(summaries[i].idle_units), i))
     return set(by_need[:most])
 
 

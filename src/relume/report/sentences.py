@@ -21,11 +21,16 @@ _ENDINGS = {
     "failed": "the run failed",
     "running": "the run has not ended, or was killed",
 }
+_BAD_ENDINGS = {
+    "running": "The run has not said that it ended: it is still going, or it was killed.",
+    "interrupted": "The run was interrupted before its end.",
+    "failed": "The run failed before its end.",
+}
 _UNEXAMINED = (
     "The units were not examined at fixed weights: what is said of dead units describes the last "
     "steps seen, while the weights still moved."
 )
-_FIRING = (
+FIRING = (
     "A unit fires on a value where its output leaves the flat part of its activation (for ReLU: "
     "above zero). Its firing rate is the share of values on which it fires."
 )
@@ -77,12 +82,6 @@ def missing(facts: Facts) -> tuple[str, ...]:
     """Return what was not observed, and why where that is known."""
     run = facts.run
     absences = [
-        (
-            run.info.status == "running",
-            "The run has not said that it ended: it is still going, or it was killed.",
-        ),
-        (run.info.status == "interrupted", "The run was interrupted before its end."),
-        (run.info.status == "failed", "The run failed before its end."),
         (facts.result is None, "Test score: not observed."),
         (not run.windows, "Training steps: not observed."),
         (not run.epochs, "Validation loss and score: not observed, since no epoch ended."),
@@ -96,7 +95,26 @@ def missing(facts: Facts) -> tuple[str, ...]:
             _UNEXAMINED,
         ),
     ]
-    return (*(text for holds, text in absences if holds), *_missing_flow(facts.layers))
+    said = (text for holds, text in absences if holds)
+    return (*endings(run), *said, *missing_flow(facts.layers))
+
+
+def endings(run: Run) -> tuple[str, ...]:
+    """Return how the run ended, if it did not end well."""
+    ending = _BAD_ENDINGS.get(run.info.status)
+    return () if ending is None else (ending,)
+
+
+def missing_flow(layers: Sequence[LayerPart]) -> Iterator[str]:
+    """Yield in which layers neither gradients nor updates were seen."""
+    for what, name in (("Gradient norm", "gradient_norm"), ("Update ratio", "update_ratio")):
+        unseen = [
+            part.summary.name
+            for part in layers
+            if getattr(part, name) and all(math.isnan(value) for value in getattr(part, name))
+        ]
+        if unseen:
+            yield f"{what}: not observed in {_names(unseen)}."
 
 
 def remarks(facts: Facts) -> tuple[str, ...]:
@@ -110,7 +128,7 @@ def remarks(facts: Facts) -> tuple[str, ...]:
 def measurement(facts: Facts) -> tuple[str, ...]:
     """Return how the numbers came about, and how far they reach."""
     run = facts.run
-    said = [_FIRING]
+    said = [FIRING]
     if run.windows:
         armed = sum(window.armed_steps for window in run.windows)
         said.append(
@@ -165,17 +183,6 @@ def _comparison(part: Baseline, result: Result) -> str:
 
 def _confidence(result: Result) -> str:
     return f"{100 * result.confidence:.4g} %"
-
-
-def _missing_flow(layers: Sequence[LayerPart]) -> Iterator[str]:
-    for what, name in (("Gradient norm", "gradient_norm"), ("Update ratio", "update_ratio")):
-        unseen = [
-            part.summary.name
-            for part in layers
-            if getattr(part, name) and all(math.isnan(value) for value in getattr(part, name))
-        ]
-        if unseen:
-            yield f"{what}: not observed in {_names(unseen)}."
 
 
 def _loss_remarks(run: Run) -> Iterator[str]:

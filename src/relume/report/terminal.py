@@ -7,8 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from relume.report.parts import Document
-from relume.report.wording import NOT_OBSERVED, printable, share, upper_bound
+from relume.report.watch_views import deaths_note
+from relume.report.watched import last_values
+from relume.report.wording import at_place, idle_and_dying, printable, share, upper_bound
 from relume.runs.summary import LayerSummary
+
+MOST_LINES = 12
+"""Of the deaths, and of what was not observed."""
 
 
 def layer_table(summaries: Sequence[LayerSummary]) -> Table:
@@ -20,18 +25,19 @@ def layer_table(summaries: Sequence[LayerSummary]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("layer", overflow="fold")
     table.add_column("activation", overflow="fold")
-    for heading in ("units", "firing rate", "dead", "dying", "rows n", "3/m"):
+    has_bounds = any(summary.at_final_weights for summary in summaries)
+    bound = ("3/m",) if has_bounds else ()
+    for heading in ("units", "firing rate", "dead", "dying", "rows n", *bound):
         table.add_column(heading, justify="right", no_wrap=True)
     for summary in summaries:
         table.add_row(
-            Text(printable(summary.name, 120)),
+            Text(printable(at_place(summary.name, summary.place), 240)),
             Text(printable(summary.activation, 60)),
             f"{summary.units:,}",
             share(summary.firing_rate),
-            _dead_cell(summary),
-            _dying_cell(summary),
+            *_cells(summary),
             f"{summary.rows:,}",
-            upper_bound(summary.firing_probability_bound),
+            *([upper_bound(summary.firing_probability_bound)] if has_bounds else []),
         )
     held_out = max((summary.held_out_rows for summary in summaries), default=0)
     if held_out:
@@ -53,8 +59,11 @@ def print_document(document: Document, console: Console) -> None:
         console.print()
         console.print(layer_table([part.summary for part in document.layers]))
     for heading, said in (
+        ("Deaths", _deaths(document)),
+        ("Scores", last_values(document.metrics)),
         ("Remarks", document.remarks),
         ("Missing", document.missing),
+        ("Not observed", _bounded(document.not_observed)),
         ("How it was measured", document.measurement),
     ):
         if said:
@@ -64,21 +73,28 @@ def print_document(document: Document, console: Console) -> None:
                 console.print(Text(f"- {sentence}"))
 
 
+def _deaths(document: Document) -> tuple[str, ...]:
+    if not document.is_watched:
+        return ()
+    note = deaths_note(document)
+    said = _bounded([group.said for group in document.deaths])
+    return (*said, note) if note else said
+
+
+def _bounded(said: Sequence[str]) -> tuple[str, ...]:
+    more = len(said) - MOST_LINES
+    return (*said[:MOST_LINES], f"and {more:,} more: see the page") if more > 0 else tuple(said)
+
+
 def _facts(document: Document) -> Text:
     stopped = f"; stopped {document.stopped}" if document.stopped else ""
     best = f"; best epoch {document.best_epoch:,}" if document.best_epoch else ""
     return Text(f"{document.status}, {document.steps:,} steps{best}{stopped}")
 
 
-def _dead_cell(summary: LayerSummary) -> Text:
-    if summary.dead_units is None:
-        return Text(NOT_OBSERVED if not summary.rows else "cannot die")
-    return Text(f"{len(summary.dead_units):,}", style="bold red" if summary.dead_units else "")
-
-
-def _dying_cell(summary: LayerSummary) -> Text:
-    if summary.dead_units is None:
-        return Text("—")
-    if summary.dying_units is None:
-        return Text("too early")
-    return Text(f"{len(summary.dying_units):,}", style="yellow" if summary.dying_units else "")
+def _cells(summary: LayerSummary) -> tuple[Text, Text]:
+    idle, dying = idle_and_dying(summary)
+    return (
+        Text(idle, style="bold red" if summary.dead_units else ""),
+        Text(dying, style="yellow" if summary.dying_units else ""),
+    )

@@ -8,9 +8,11 @@ from typing import Any
 
 from relume.report import heatmap
 from relume.report.parts import Document, LayerPart, Result
+from relume.report.watch_views import watch_tiles, watch_views
 from relume.report.wording import (
     count,
     describe,
+    idle_and_dying,
     interval,
     metric_name,
     number,
@@ -29,12 +31,23 @@ TALLEST_ROW = 12
 LEAST_HEIGHT = 96
 
 _TONES = {"finished": "good", "failed": "bad"}
+_DEAD = "A unit is dead if it fired on none of the n rows; its gradient is then exactly zero. "
+_BOUND = (
+    "m of those rows were held out and had no part in fitting the weights: they show (95 % "
+    "confidence) that such a unit fires on fewer than 3/m of rows like them. "
+)
+_WHILE_TRAINING = (
+    "Those are the last rows that were seen while the weights moved: a description, no proof. "
+)
+_DYING = "Dying means: fires on under 1 % of values, under a quarter of its best, and falling."
 _SECTIONS = (
     ("result", "Result"),
+    ("deaths", "Deaths"),
     ("training", "Training"),
     ("units", "Units"),
     ("gradients", "Gradients"),
     ("layers", "Layers"),
+    ("unobserved", "Not observed"),
     ("details", "Details"),
 )
 
@@ -42,7 +55,7 @@ _SECTIONS = (
 def page_views(document: Document) -> dict[str, Any]:
     """Return the values that the page's template is filled with, beside the document itself."""
     return {
-        "sections": _SECTIONS,
+        "sections": [(target, name) for target, name in _SECTIONS if _has(document, target)],
         "tone": _TONES.get(document.status, "warn"),
         "tiles": _tiles(document),
         "scores": [_scores(result) for result in document.results],
@@ -50,7 +63,17 @@ def page_views(document: Document) -> dict[str, Any]:
         **_units(document),
         **_table(document),
         **_details(document),
+        **watch_views(document),
     }
+
+
+def _has(document: Document, section: str) -> bool:
+    """Whether a page has a section: a watched training need not have a score, a fit no deaths."""
+    if section == "result":
+        return document.result is not None or not document.is_watched
+    if section == "deaths":
+        return document.is_watched or bool(document.deaths)
+    return section != "unobserved" or bool(document.not_observed)
 
 
 def shown_metric(document: Document) -> str:
@@ -78,7 +101,10 @@ def _tiles(document: Document) -> list[dict[str, Any]]:
         )
         dying = "too early to tell" if units.dying is None else f"{units.dying:,}"
         tiles.append(_tile("dying units", dying, "firing rate nearly zero, and falling"))
-    tiles.append(_duration(document))
+    if document.is_watched:
+        tiles += [_tile(*given) for given in watch_tiles(document)]
+    else:
+        tiles.append(_duration(document))
     return tiles
 
 
@@ -146,9 +172,11 @@ def _curves(document: Document) -> dict[str, Any]:
         "gradient": any(_any(part.gradient_norm) for part in layers),
         "update": any(_any(part.update_ratio) for part in layers),
     }
+    has_validation = _any(epochs.validation_loss) or not document.is_watched
     captions = {
-        "loss": "Training loss with its range within each window of steps; validation loss after "
-        "each epoch." + _lowest(document),
+        "loss": "Training loss with its range within each window of steps"
+        + ("; validation loss after each epoch." if has_validation else ".")
+        + _lowest(document),
         "score": "On the validation rows, after each epoch.",
         "score_title": f"Validation {shown_metric(document)}",
         "alive": "Units that fired within the last rows measured, after each epoch.",
@@ -187,6 +215,9 @@ def _units(document: Document) -> dict[str, Any]:
         if undrawn
         else "",
         "row_meaning": f"a unit{_grouping(drawn)}",
+        "silence": "never fired, or saturated throughout"
+        if any(part.saturates for part in drawn)
+        else "never fired",
         "axis": {
             "first": f"{steps[0]:,}",
             "middle": f"{(steps[0] + steps[1]) // 2:,}",
@@ -203,7 +234,7 @@ def _grouping(drawn: Sequence[LayerPart]) -> str:
 
 def _layer(part: LayerPart, most_dead: int) -> dict[str, Any]:
     summary = part.summary
-    dead = len(summary.dead_units or ())
+    dead = len(summary.dead_units or summary.saturated_units or ())
     shown = part.dead[:most_dead]
     by_step = sorted(shown, key=lambda unit: (unit.last_fired or 0, unit.unit))
     groups = [
@@ -216,11 +247,11 @@ def _layer(part: LayerPart, most_dead: int) -> dict[str, Any]:
     more = f"The first {len(shown):,} of {dead:,} are listed." if dead > len(shown) else ""
     which = "units are" if dead != 1 else "unit is"
     return {
-        "name": summary.name,
+        "name": part.shown_name,
         "kind": f"{summary.activation} · {count(summary.units, 'unit')}",
         **_state(part),
         "dead": groups,
-        "dead_title": f"Which {which} {_dead_word(part)}, and when last seen to fire",
+        "dead_title": f"Which {which} {_idle_word(part)}, and when last seen to {_fire(part)}",
         "dead_more": more,
     }
 
@@ -229,30 +260,52 @@ def _state(part: LayerPart) -> dict[str, Any]:
     summary = part.summary
     if not summary.rows:
         return {"deaths": "", "alarm": False, "state": "not observed"}
+    fires = "its slope is above 1 % of the greatest" if part.saturates else "fires"
     said = [
-        f"fires on {share(summary.firing_rate)} of values",
+        f"{fires} on {share(summary.firing_rate)} of values",
         f"n\u00a0=\u00a0{count(summary.rows, 'row')}",
     ]
     if summary.dying_units:
         which = unit_ranges(summary.dying_units[:20])
         said.insert(0, f"{len(summary.dying_units):,} dying ({which})")
     if summary.dead_units is None:
-        return {"deaths": "its units cannot die", "alarm": False, "state": " · ".join(said)}
+        return {"deaths": _undying(part), "alarm": False, "state": " · ".join(said)}
     return {
-        "deaths": f"{len(summary.dead_units):,} {_dead_word(part)}",
+        "deaths": f"{len(summary.dead_units):,} {_idle_word(part)}",
         "alarm": summary.at_final_weights and len(summary.dead_units) > 0,
         "state": " · ".join(said),
     }
 
 
-def _dead_word(part: LayerPart) -> str:
-    return "dead" if part.summary.at_final_weights else "silent in the last steps seen"
+def _undying(part: LayerPart) -> str:
+    """How the units stand of a layer in which none can die."""
+    summary = part.summary
+    if summary.saturated_units is not None:
+        return f"{len(summary.saturated_units):,} {_idle_word(part)}"
+    if summary.dormant_units:
+        which = unit_ranges(summary.dormant_units[:20])
+        more = ", …" if len(summary.dormant_units) > 20 else ""
+        return f"{len(summary.dormant_units):,} dormant ({which}{more}); its units cannot die"
+    return "its units cannot die"
+
+
+def _idle_word(part: LayerPart) -> str:
+    word = "saturated" if part.saturates else "silent"
+    if part.summary.at_final_weights:
+        return word if part.saturates else "dead"
+    return f"{word} in the last steps seen"
+
+
+def _fire(part: LayerPart) -> str:
+    return "be otherwise" if part.saturates else "fire"
 
 
 def _picture(part: LayerPart, document: Document, most_columns: int) -> dict[str, Any]:
     if part.heat is None:
         return {"picture": None, "height": 0}
-    cells = heatmap.picture(part.heat, document.columns, most_columns, can_die=part.can_die)
+    cells = heatmap.picture(
+        part.heat, document.columns, most_columns, can_die=part.can_die or part.saturates
+    )
     rows = len(cells)
     factor = min(TALLEST_ROW, max(1, round(240 / rows)))
     encoded = base64.b64encode(heatmap.png(cells)).decode()
@@ -263,17 +316,18 @@ def _picture(part: LayerPart, document: Document, most_columns: int) -> dict[str
 
 
 def _table(document: Document) -> dict[str, Any]:
+    layers = document.layers
+    has_bounds = not document.is_watched or any(part.summary.at_final_weights for part in layers)
     rows = [
         {
-            "name": part.summary.name,
+            "name": part.shown_name,
             "cells": [
                 part.summary.activation,
                 f"{part.summary.units:,}",
                 share(part.summary.firing_rate),
-                *_dead_and_dying(part),
+                *idle_and_dying(part.summary),
                 f"{part.summary.rows:,}",
-                f"{part.summary.held_out_rows:,}" if part.summary.at_final_weights else "—",
-                upper_bound(part.firing_probability_bound),
+                *(_bounds(part) if has_bounds else ()),
             ],
         }
         for part in document.layers[:MOST_TABLE_ROWS]
@@ -282,22 +336,14 @@ def _table(document: Document) -> dict[str, Any]:
     return {
         "table": rows,
         "table_more": f"{count(more, 'more layer')}: see relume report --json." if more else "",
-        "bound_in_words": "A unit is dead if it fired on none of the n rows; its gradient is then "
-        "exactly zero. m of those rows were held out and had no part in fitting the weights: "
-        "they show (95 % confidence) that such a unit fires on fewer than 3/m of rows like them. "
-        "Dying means: fires on under 1 % of values, under a quarter of its "
-        "best, and falling.",
+        "has_bounds": has_bounds,
+        "bound_in_words": _DEAD + (_BOUND if has_bounds else _WHILE_TRAINING) + _DYING,
     }
 
 
-def _dead_and_dying(part: LayerPart) -> tuple[str, str]:
-    summary = part.summary
-    if not summary.rows:
-        return "not observed", "not observed"
-    if summary.dead_units is None:
-        return "cannot die", "—"
-    dying = "too early" if summary.dying_units is None else f"{len(summary.dying_units):,}"
-    return f"{len(summary.dead_units):,}", dying
+def _bounds(part: LayerPart) -> tuple[str, str]:
+    held_out = f"{part.summary.held_out_rows:,}" if part.summary.at_final_weights else "—"
+    return held_out, upper_bound(part.firing_probability_bound)
 
 
 def _details(document: Document) -> dict[str, Any]:

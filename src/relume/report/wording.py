@@ -4,9 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from relume.runs.summary import LayerSummary
+
 NOT_OBSERVED = "not observed"
 
 _METRICS = {"r2": "R²"}
+_ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 
 
 def printable(text: object, most: int = 200) -> str:
@@ -120,6 +123,59 @@ def count(number_of: int, noun: str) -> str:
     return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
 
 
+def at_place(name: str, place: str | None) -> str:
+    """Return a layer's name with the place where it is applied.
+
+    Example:
+        >>> at_place("relu(fc1)", "train.py:12"), at_place("hidden.0", None)
+        ('relu(fc1) (train.py:12)', 'hidden.0')
+    """
+    return f"{name} ({place})" if place else name
+
+
+def every(period: int) -> str:
+    """Return "every" with an ordinal.
+
+    Example:
+        >>> every(1), every(2), every(13), every(21)
+        ('every one', 'every 2nd', 'every 13th', 'every 21st')
+    """
+    if period == 1:
+        return "every one"
+    ending = "th" if period % 100 in {11, 12, 13} else _ORDINALS.get(period % 10, "th")
+    return f"every {period:,}{ending}"
+
+
+def budget_share(value: float) -> str:
+    """Return a share that a person chose, as plainly as they would write it.
+
+    Example:
+        >>> budget_share(0.01), budget_share(0.025)
+        ('1 %', '2.5 %')
+    """
+    return f"{100 * value:.4g} %"
+
+
+def short(value: float) -> str:
+    """Return a number with three digits and no zeros after them.
+
+    Example:
+        >>> short(0.1), short(46.067), short(1e-5)
+        ('0.1', '46.1', '1e-05')
+    """
+    return f"{value:.3g}"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio with two digits, or whole where it is large.
+
+    Example:
+        >>> times(8.41), times(0.0123), times(12345.6)
+        ('8.4', '0.012', '12,346')
+    """
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
 def describe(value: Any) -> str:
     """Return a value of a settings table in one line.
 
@@ -157,3 +213,17 @@ def unit_ranges(units: Sequence[int]) -> str:
         [f"{run[0]}–{run[-1]}"] if len(run) > 2 else [str(unit) for unit in run] for run in runs
     )
     return ", ".join(text for part in parts for text in part)
+
+
+def idle_and_dying(summary: LayerSummary) -> tuple[str, str]:
+    """Return the cells of the layer table that say how the units stand."""
+    if not summary.rows:
+        return NOT_OBSERVED, NOT_OBSERVED
+    if summary.saturated_units is not None:
+        return f"{len(summary.saturated_units):,} saturated", "—"
+    if summary.dormant_units is not None:
+        return f"{len(summary.dormant_units):,} dormant", "—"
+    if summary.dead_units is None:
+        return "cannot die", "—"
+    dying = "too early" if summary.dying_units is None else f"{len(summary.dying_units):,}"
+    return f"{len(summary.dead_units):,}", dying

@@ -186,18 +186,10 @@ class RunWriter:
         refused = set()
         with self._writing():
             for metric in metrics:
-                series = self._metrics.get(metric.name)
-                if series is None and len(self._metrics) >= MOST_METRICS:
+                if metric.name not in self._metrics and len(self._metrics) >= MOST_METRICS:
                     refused.add(metric.name)
-                    continue
-                if series is None:
-                    series = self._metrics[metric.name] = Thinning(MOST_VALUES_OF_A_METRIC)
-                number, dropped = series.add()
-                self._put("metrics", [(metric.name, number, metric.step, metric.value)])
-                self._connection.executemany(
-                    "DELETE FROM metrics WHERE name = ? AND number = ?",
-                    [(metric.name, old) for old in dropped],
-                )
+                else:
+                    self._put_metric(metric)
         return tuple(sorted(refused))
 
     def write_examination(self, activities: Sequence[UnitActivity], *, held_out_rows: int) -> None:
@@ -231,8 +223,17 @@ class RunWriter:
             marks = ", ".join("?" * len(row))
             self._connection.execute(
                 f"INSERT OR REPLACE INTO {table} VALUES ({marks})",  # noqa: S608
-                row,
+                [_storable(value) for value in row],
             )
+
+    def _put_metric(self, metric: Metric) -> None:
+        series = self._metrics.setdefault(metric.name, Thinning(MOST_VALUES_OF_A_METRIC))
+        number, dropped = series.add()
+        self._put("metrics", [(metric.name, number, metric.step, metric.value)])
+        self._connection.executemany(
+            "DELETE FROM metrics WHERE name = ? AND number = ?",
+            [(_storable(metric.name), old) for old in dropped],
+        )
 
     def _put_window(self, window: Window) -> None:
         first = window.first_step
@@ -283,6 +284,11 @@ class RunWriter:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _storable(value: object) -> object:
+    """Return a value that SQLite takes: file names of other encodings are not valid Unicode."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def _counts(activity: UnitActivity) -> tuple[int, int, int]:

@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relume.runs.query import Run
-from relume.runs.records import Layer, UnitActivity, Window
+from relume.runs.records import NEVER, Layer, UnitActivity, Window
+from relume.runs.run_file import Run
 
+WATCH = "watch"
+"""The kind of run that watched somebody's training: its weights were still moving at the end."""
+
+ENOUGH_ROWS = 1000
+"""In a watched training, rows on which a unit must have been silent (or all, if there were fewer).
+
+One that fires on 1 % of rows is silent on so many with a probability of 4e-5.
+"""
+DORMANT_SHARE = 0.025
 TREND_WINDOWS = 20
 FEWEST_TREND_WINDOWS = 6
 
@@ -25,13 +34,22 @@ class LayerSummary:
         units: Number of units.
         rows: Independent rows that the counts below rest on.
         at_final_weights: Whether those rows were seen at fixed, final weights. If not, they are
-            the rows of the last window, seen while the weights still moved: a description.
+            the last rows that were seen while the weights still moved: a description.
         firing_rate: Mean over units of the share of values above the dead half-line, in [0, 1].
         dead_units: Units that fired on none of the rows, so that each got gradient exactly zero;
             ``None`` where this activation has no dead half-line.
         dying_units: Units that still fired, on under 1 % of values and under a quarter of their
             best, with a falling trend; ``None`` where they cannot die or too few windows exist.
         held_out_rows: How many of ``rows`` had no influence on the weights.
+        place: ``file:line`` where the activation is applied; ``None`` where not known.
+        saturated_units: Of an activation that saturates, the units whose slope was under 1 % of
+            the greatest on all of the rows; ``None`` for others. There "fires" means the opposite.
+        dormant_units: Of an activation that neither dies nor saturates, the units whose root mean
+            square is at most 0.025 of the mean over the layer's units; ``None`` for others.
+
+    References:
+        Sokar et al., "The dormant neuron phenomenon in deep reinforcement learning", ICML 2023,
+        arXiv:2302.12902, definition 3.1 (there with the mean absolute activation).
     """
 
     name: str
@@ -43,6 +61,14 @@ class LayerSummary:
     dead_units: tuple[int, ...] | None
     dying_units: tuple[int, ...] | None
     held_out_rows: int = 0
+    place: str | None = None
+    saturated_units: tuple[int, ...] | None = None
+    dormant_units: tuple[int, ...] | None = None
+
+    @property
+    def idle_units(self) -> tuple[int, ...]:
+        """The units that are dead, saturated or dormant, whichever applies to the layer."""
+        return self.dead_units or self.saturated_units or self.dormant_units or ()
 
     @property
     def firing_probability_bound(self) -> float | None:
@@ -75,26 +101,69 @@ def summarise_layers(run: Run) -> tuple[LayerSummary, ...]:
 
 def _summarise(run: Run, index: int, layer: Layer) -> LayerSummary:
     final = index < len(run.examination)
-    seen = run.examination[index] if final else _last_seen(run.windows, index)
-    can_tell = layer.can_die and seen.rows > 0
-    dead = tuple(np.flatnonzero(seen.fired == 0).tolist()) if can_tell else None
+    seen = run.examination[index] if final else _last_seen(run, index)
+    is_seen = seen.rows > 0
+    can_tell = layer.can_die and is_seen
+    rows, silent = _silent(run, index, seen, final=final)
+    is_smooth = not (layer.can_die or layer.saturates)
     return LayerSummary(
         name=layer.name,
         activation=layer.activation,
         units=layer.units,
-        rows=seen.rows,
+        rows=rows,
         at_final_weights=final,
         firing_rate=float(np.mean(seen.firing_rate)),
-        dead_units=dead,
+        dead_units=silent if can_tell else None,
         dying_units=_dying(run.windows, index, seen) if can_tell else None,
         held_out_rows=run.held_out_rows if final else 0,
+        place=layer.place,
+        saturated_units=silent if layer.saturates and is_seen and not layer.can_die else None,
+        dormant_units=dormant_units(seen) if is_smooth and is_seen else None,
     )
 
 
-def _last_seen(windows: Sequence[Window], index: int) -> UnitActivity:
-    """Return the activity of the last window with an armed step: the last of all may have none."""
-    seen = [window.layers[index].activity for window in windows]
-    return next((activity for activity in reversed(seen) if activity.rows), seen[-1])
+def dormant_units(seen: UnitActivity) -> tuple[int, ...]:
+    """Return the units with hardly any output: RMS at most 0.025 of the layer's mean RMS.
+
+    In a layer of which the values are not finite none is said to be.
+    """
+    size = seen.root_mean_square
+    usual = np.mean(size)
+    if not np.isfinite(usual):
+        return ()
+    return tuple(np.flatnonzero(size <= DORMANT_SHARE * usual).tolist())
+
+
+def _silent(
+    run: Run, index: int, seen: UnitActivity, *, final: bool
+) -> tuple[int, tuple[int, ...]]:
+    """Return on how many rows silence was asked for, and the units that were silent on them.
+
+    In a watched training the lifetimes tell: they are exact where windows have merged.
+    """
+    if final or run.info.kind != WATCH or index >= len(run.lifetimes):
+        return seen.rows, tuple(np.flatnonzero(seen.fired == 0).tolist())
+    rows = min(ENOUGH_ROWS, seen.rows)
+    life = run.lifetimes[index]
+    is_silent = (life.first_silent != NEVER) & (life.silent_rows >= rows)
+    return rows, tuple(np.flatnonzero(is_silent).tolist())
+
+
+def _last_seen(run: Run, index: int) -> UnitActivity:
+    """Return the activity of the last window with an armed step: the last of all may have none.
+
+    In a watched training windows may be short: there it is that of as many of the last ones as
+    hold enough rows.
+    """
+    seen = [window.layers[index].activity for window in reversed(run.windows)]
+    if run.info.kind != WATCH:
+        return next((activity for activity in seen if activity.rows), seen[0])
+    total = seen[0]
+    for activity in seen[1:]:
+        if total.rows >= ENOUGH_ROWS:
+            break
+        total += activity
+    return total
 
 
 def _dying(windows: Sequence[Window], index: int, seen: UnitActivity) -> tuple[int, ...] | None:

@@ -14,6 +14,11 @@ def factory():
 
 
 @pytest.fixture(scope="session")
+def watch_factory():
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("watch_factory.py"))))
+
+
+@pytest.fixture(scope="session")
 def digits_file(factory, tmp_path_factory):
     return factory.write_run(tmp_path_factory.mktemp("digits") / "run.sqlite")
 

@@ -71,6 +71,18 @@ def test_a_run_that_is_being_written_can_be_reported(tmp_path, factory, capsys):
     assert "running, 40 steps" in out
 
 
+def test_a_folder_stands_for_all_processes_of_a_run(watch_factory, tmp_path, capsys):
+    for seed, name in enumerate(("run.sqlite", "run-rank1.sqlite")):
+        watch_factory.write_watch_run(tmp_path / name, windows=20, seed=seed)
+    assert relume(["report", str(tmp_path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "The records of 2 processes were added up." in out
+    assert (tmp_path / "report.html").is_file()
+    (tmp_path / "run.sqlite").unlink()
+    assert relume(["report", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["processes"] == 1
+
+
 def damaged(path):
     path.write_bytes(path.read_bytes()[:5000] + b"\xff" * 3000)
 

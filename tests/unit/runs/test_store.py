@@ -382,3 +382,16 @@ def test_codes_of_causes_never_change():
     }  # fmt: skip
     later = Deaths(np.zeros(1), np.zeros(1), np.zeros(1), np.array([99], np.int8))
     assert schema.unpack_deaths(schema.pack_deaths(later), 1).cause.tolist() == [Cause.UNKNOWN]
+
+
+def test_names_that_are_not_valid_unicode_do_not_stop_the_writer(path):
+    odd = "a\udcff.py"  # as Python names a file whose bytes are not UTF-8
+    with closing(RunWriter(path)) as writer:
+        writer.set_layers([Layer(odd, "relu", 1, True, odd, odd)])
+        writer.write_unobserved({(odd, odd): 1})
+        for start in range(0, 3000, 100):
+            writer.write_metrics([Metric(odd, start + step, 0.0) for step in range(100)])
+    run = read_run(path)
+    assert run.layers[0].place == "a?.py"
+    assert run.unobserved == (Unobserved("a?.py", "a?.py", 1),)
+    assert 1000 <= len(run.metrics) <= 2000

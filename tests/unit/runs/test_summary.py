@@ -1,10 +1,24 @@
+import itertools
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
 from relume.runs.query import Run
-from relume.runs.records import Layer, LayerWindow, Moments, RunInfo, UnitActivity, Window
-from relume.runs.summary import falling_trend, summarise_layers
+from relume.runs.records import (
+    Layer,
+    LayerWindow,
+    Lifetimes,
+    Moments,
+    RunInfo,
+    UnitActivity,
+    Window,
+)
+from relume.runs.summary import dormant_units, falling_trend, summarise_layers
 
 
 def activity(fired, rows=1000):
@@ -104,3 +118,76 @@ def test_the_trend_agrees_with_kendall():
                 assert test.pvalue <= ours[unit] <= test.pvalue + 0.02
             else:
                 assert ours[unit] == 1.0
+
+
+def watched(fired, cuts, *, saturates=False, rows=100):
+    """A watched run of one layer, every step armed, its windows ending after ``cuts``."""
+    steps, units = fired.shape
+    bounds = [0, *(cut for cut in cuts if 0 < cut < steps), steps]
+    life = Lifetimes.unseen(units)
+    for step, counts in enumerate(fired, start=1):
+        life = life.after(step, counts, rows)
+    windows = tuple(
+        Window(
+            first + 1, last, last - first, Moments(), 0.1,
+            (LayerWindow(activity(fired[first:last].sum(0), rows * (last - first))),),
+        )
+        for first, last in itertools.pairwise(bounds)
+    )  # fmt: skip
+    layer = Layer("a", "tanh" if saturates else "relu", units, not saturates, None, "a.py:3",
+                  saturates)  # fmt: skip
+    return Run(None, RunInfo(kind="watch"), (layer,), windows, (), (life,), ())
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 40), st.integers(0, 99), st.lists(st.integers(1, 39), unique=True).map(sorted),
+    st.booleans(),
+)  # fmt: skip
+def test_in_a_watched_run_silence_is_that_of_the_last_rows_however_windows_merged(
+    steps, seed, cuts, saturates
+):
+    rng = np.random.default_rng(seed)
+    fired = rng.binomial(3, rng.choice([0.0, 0.03, 0.3, 1.0], 12), (steps, 12))
+    fired *= np.arange(steps)[:, None] < rng.integers(1, steps + 1, 12)
+    run = watched(fired, cuts, saturates=saturates)
+    (layer,) = summarise_layers(run)
+    needed = min(10, steps)  # steps of 100 rows each
+    silent = tuple(
+        unit for unit in range(12) if all(fired[step, unit] == 0 for step in range(steps)[-needed:])
+    )
+    assert layer.rows == 100 * needed
+    assert layer.place == "a.py:3"
+    assert (layer.saturated_units if saturates else layer.dead_units) == silent
+    assert (layer.dead_units if saturates else layer.saturated_units) is None
+    assert layer.dormant_units is None
+    assert layer.idle_units == silent
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 999))
+def test_dormant_units_are_those_with_hardly_any_output(units, values, seed):
+    rng = np.random.default_rng(seed)
+    output = rng.normal(size=(values, units)) * rng.choice([0.0, 1e-3, 0.02, 0.03, 1.0, 3.0], units)
+    sizes = [math.sqrt(sum(x * x for x in column) / values) for column in output.T.tolist()]
+    expected = [
+        unit for unit, size in enumerate(sizes) if size <= 0.025 * math.fsum(sizes) / len(sizes)
+    ]
+    nothing = np.zeros(units)
+    seen = UnitActivity(
+        values, values, (output > 0).sum(0), output.sum(0), (output**2).sum(0), 0, nothing
+    )
+    layer = Layer("a", "gelu", units, can_die=False)
+    run = Run(None, RunInfo(kind="watch"), (layer,), (
+        Window(1, 1, 1, Moments(), 0.1, (LayerWindow(seen),)),
+    ), (), (), ())  # fmt: skip
+    (summary,) = summarise_layers(run)
+    assert list(summary.dormant_units) == expected
+    assert (summary.dead_units, summary.saturated_units) == (None, None)
+
+
+def test_of_a_layer_that_overflowed_no_unit_is_called_dormant():
+    for bad in (np.inf, np.nan):
+        seen = activity([1, 1, 1])
+        seen = replace(seen, total_square=np.array([0.0, 1.0, bad]))
+        assert dormant_units(seen) == ()

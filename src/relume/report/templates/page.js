@@ -82,6 +82,12 @@
     gradient: () => flow("gradient_norm"),
     update: () => flow("update_ratio"),
   };
+  data.metrics.forEach((metric, i) => {
+    charts[`metric-${i}`] = () => ({
+      tables: [[metric.step, metric.value]],
+      series: [named(metric.name, "--score", afterEpoch)],
+    });
+  });
 
   function fillKey(key, spec, values) {
     const swatch = (paint, label, kind = "") => {
@@ -207,9 +213,10 @@
     const where = `${unitsOf(layer, row)} · ${steps(...data.columns[place])}`;
     if (level === 0) return `${where} · not observed`;
     const rows = `n = ${whole(data.row_counts[layer.rows][place])} rows`;
-    if (level === 1) return `${where} · never fired · ${rows}`;
+    if (level === 1) return `${where} · ${layer.saturates ? "saturated throughout" : "never fired"} · ${rows}`;
     const rate = percent(((level - 2) / data.levels) ** 2);
-    return `${where} · firing on about ${rate} of values · ${rows}`;
+    const fires = layer.saturates ? "not saturated" : "firing";
+    return `${where} · ${fires} on about ${rate} of values · ${rows}`;
   }
 
   function explore(figure) {

@@ -1,0 +1,161 @@
+"""Which units died together, when, and by what evidence: the death certificates of a run, told."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+
+from relume.report.parts import DeathGroup, LayerPart
+from relume.report.wording import at_place, count, short, times
+from relume.runs.query import Run
+from relume.runs.records import NEVER, Cause
+
+
+def death_groups(run: Run, layers: Sequence[LayerPart]) -> tuple[DeathGroup, ...]:
+    """Return the dead units that have a certificate, the largest group first.
+
+    Units of a layer belong together if they died of one cause and the times within which they
+    did overlap.
+
+    Args:
+        run: The run.
+        layers: Its layers as they are shown.
+    """
+    groups = [
+        _told(run, index, group)
+        for index, part in enumerate(layers[: len(run.deaths)])
+        for group in _groups_of_layer(run, index, part)
+    ]
+    return tuple(sorted(groups, key=lambda group: -len(group.units)))
+
+
+def _groups_of_layer(run: Run, index: int, part: LayerPart) -> Iterator[DeathGroup]:
+    deaths = run.deaths[index]
+    dead = np.array(part.summary.dead_units or (), np.int64)
+    dead = dead[deaths.first_silent[dead] != NEVER]
+    for cause in sorted({_cause(code) for code in deaths.cause[dead]}):
+        of_cause = dead[[_cause(code) == cause for code in deaths.cause[dead]]]
+        order = np.lexsort((deaths.first_silent[of_cause], deaths.last_fired[of_cause]))
+        for units in _overlapping(run, index, of_cause[order].tolist()):
+            first = int(deaths.last_fired[units].min())
+            changes = deaths.row_change[units]
+            known = changes[np.isfinite(changes)].tolist()
+            yield DeathGroup(
+                layer=part.summary.name,
+                place=part.summary.place,
+                units=tuple(sorted(units)),
+                last_fired=None if first == NEVER else first,
+                first_silent=int(deaths.first_silent[units].max()),
+                cause=cause.name.lower(),
+                row_change=median(known) if known else None,
+            )
+
+
+def _cause(code: int) -> Cause:
+    """Return the cause of a unit that is dead."""
+    cause = Cause(int(code))
+    return Cause.UNKNOWN if cause is Cause.ALIVE else cause
+
+
+def _overlapping(run: Run, index: int, units: Sequence[int]) -> Iterator[list[int]]:
+    """Part units, in the order of their last firing, where one's time begins after the others'."""
+    deaths = run.deaths[index]
+    together: list[int] = []
+    until = NEVER
+    for unit in units:
+        if together and deaths.last_fired[unit] >= until:
+            yield together
+            together = []
+        together.append(unit)
+        until = max(until, int(deaths.first_silent[unit]))
+    if together:
+        yield together
+
+
+def _told(run: Run, index: int, group: DeathGroup) -> DeathGroup:
+    usual, seen = _measured(run, index, group)
+    group = replace(group, usual=usual, seen=seen)
+    return replace(group, said=_sentence(group))
+
+
+def _measured(run: Run, index: int, group: DeathGroup) -> tuple[float | None, float | None]:
+    """Return what the cause is measured by, if it is a course: before the death, and in it."""
+    first, last = group.last_fired or 0, group.first_silent
+    before = [each for each in run.windows if each.last_step <= first]
+    within = [each for each in run.windows if each.last_step > first and each.first_step <= last]
+    if group.cause == "rate_step":
+        rates = [each.learning_rate for each in (*before[-1:], *within[-1:])]
+        return (rates[0], rates[1]) if len(rates) == 2 else (None, None)
+    if group.cause == "gradient_spike":
+        usual = [each.layers[index].gradient_norm.mean for each in before]
+        seen = [each.layers[index].gradient_norm.greatest for each in within]
+        return _of_finite(median, usual), _of_finite(max, seen)
+    return None, None
+
+
+def _of_finite(
+    summary: Callable[[Sequence[float]], float], values: Sequence[float]
+) -> float | None:
+    known = [value for value in values if math.isfinite(value)]
+    return float(summary(known)) if known else None
+
+
+def _sentence(group: DeathGroup) -> str:
+    who = f"{count(len(group.units), 'unit')} of {at_place(group.layer, group.place)}"
+    if group.cause == "from_start":
+        verb = "has" if len(group.units) == 1 else "have"
+        return (
+            f"{who} {verb} been silent since the first step that was seen "
+            f"(step {group.first_silent:,})."
+        )
+    when = f"before step {group.first_silent:,}"
+    if group.last_fired is not None:
+        when = f"between steps {group.last_fired:,} and {group.first_silent:,}"
+    return f"{who} died {when}{_because(group)}."
+
+
+def _because(group: DeathGroup) -> str:
+    their = "its" if len(group.units) == 1 else "their"
+    change = None if group.row_change is None else f"{times(group.row_change)} times their norm"
+    because = _CAUSES.get(group.cause)
+    if because is not None:
+        return because(group, their, change)
+    evidence = "" if change is None else f" ({their} weights changed by {change})"
+    return f"; the cause is not known{evidence}"
+
+
+def _large_update(_: DeathGroup, their: str, change: str | None) -> str:
+    return f", in an update that changed {their} weights {f'by {change}' if change else 'much'}"
+
+
+def _gradient_spike(group: DeathGroup, _: str, __: str | None) -> str:
+    if group.seen is None or group.seen <= (group.usual or 0.0):
+        return ", in a spike of the gradient"
+    usually = "" if group.usual is None else f", usually {short(group.usual)}"
+    return f", in a spike of the gradient: its norm reached {short(group.seen)}{usually}"
+
+
+def _rate_step(group: DeathGroup, _: str, __: str | None) -> str:
+    if group.usual is None or group.seen is None or group.usual == group.seen:
+        return ", when the learning rate stepped"
+    return f", when the learning rate stepped from {short(group.usual)} to {short(group.seen)}"
+
+
+def _input_drift(_: DeathGroup, their: str, change: str | None) -> str:
+    little = "" if change is None else f" (by {change})"
+    return f", as {their} inputs drifted while {their} weights hardly changed{little}"
+
+
+def _upstream_death(_: DeathGroup, their: str, __: str | None) -> str:
+    return f", after units that feed {'it' if their == 'its' else 'them'} had died"
+
+
+_CAUSES = {
+    "large_update": _large_update,
+    "gradient_spike": _gradient_spike,
+    "rate_step": _rate_step,
+    "input_drift": _input_drift,
+    "upstream_death": _upstream_death,
+}
