@@ -12,7 +12,7 @@ from typing import Any, Self
 from torch import nn
 
 import relume
-from relume.errors import OutputError, SettingsError
+from relume.errors import SettingsError
 from relume.files import free_folder
 from relume.observe.recorder import Recorder
 from relume.runs.records import RunInfo
@@ -121,9 +121,19 @@ class Watch:
             self._close(recorder, status)
         except Exception as error:  # noqa: BLE001
             recorder.fail(error)
+        finally:
+            self._stopped(recorder)
         self.fault = recorder.fault
         self._tell_fault()
         return self._report()
+
+    def _stopped(self, recorder: Recorder) -> None:
+        """Close the run file whatever came before."""
+        try:
+            if recorder.writer is not None:
+                recorder.writer.close()
+        except Exception as error:  # noqa: BLE001
+            recorder.fail(error)
 
     @property
     def run(self) -> Any:
@@ -139,7 +149,7 @@ class Watch:
     def record_metric(self, name: str, value: float) -> None:
         """Record a score at the present step; ``relume.metric`` does it for the active watch."""
         if self._recorder is not None:
-            self._recorder.record_metric(name, float(value))
+            self._recorder.record_metric(str(name), value)
 
     def after_fork_in_child(self) -> None:
         """Go on in a forked child: what it trains is recorded in a run file of its own."""
@@ -157,17 +167,16 @@ class Watch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        self.stop("finished" if kind is None else "interrupted" if interrupted else "failed")
+        self.stop(_status(error))
 
     def _open(self) -> RunWriter:
         """Make the folder and the run file: a training step was seen."""
-        if self.folder is None:
-            given = self.settings.out
-            name = Path(f"relume-{self.settings.name}")
-            self.folder = Path(given) if given is not None else free_folder(name)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        writer = RunWriter(self.folder / self.settings.shard)
+        given = self.settings.out
+        name = Path(f"relume-{self.settings.name}")
+        folder = Path(given) if given is not None else free_folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = RunWriter(folder / self.settings.shard)
+        self.folder = folder
         writer.update_info(self._info())
         return writer
 
@@ -201,8 +210,6 @@ class Watch:
         writer.update_info(
             status=status, result={"notes": notes}, overhead=dict(recorder.overhead())
         )
-        with suppress(OutputError):
-            writer.close()
 
     def _report(self) -> Path | None:
         if self.folder is None or not self.settings.report:
@@ -223,7 +230,14 @@ class Watch:
         if self.fault is not None and not self._has_told and not self.settings.quiet:
             self._has_told = True
             reason = " ".join(str(self.fault).split()) or type(self.fault).__name__
-            sys.stderr.write(f"relume: watching ended early: {reason}\n")
+            with suppress(Exception):  # there may be no stderr
+                sys.stderr.write(f"relume: watching ended early: {reason}\n")
+
+
+def _status(error: BaseException | None) -> str:
+    if error is None or (isinstance(error, SystemExit) and error.code in {None, 0}):
+        return "finished"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 _ACTIVE: list[weakref.ref[Watch]] = []

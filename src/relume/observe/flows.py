@@ -1,5 +1,8 @@
 """Gradients and updates of the weights that feed the sites, on armed steps."""
 
+import math
+import statistics
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +15,7 @@ from relume.runs.records import Counts, Moments, Sums
 
 MOST_BYTES = 32 << 20
 """Weights beyond these are not copied: their updates and their rows' changes are not observed."""
+_KEPT = 15
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +24,7 @@ class _Copy:
 
     weights: tuple[Tensor, ...]
     before: tuple[Tensor, ...]
+    usual: deque[float]  # the update ratios of the last armed steps
     is_fresh: bool  # whether the update after it is still to come
 
 
@@ -44,15 +49,24 @@ class Flows:
     @torch.no_grad()
     def before_update(
         self, tallies: Sequence[Tally], parameters: Collection[int], *, has_closure: bool
-    ) -> None:
-        """Note gradients, and copy the weights that are about to be updated."""
+    ) -> float:
+        """Note gradients, and copy the weights that are about to be updated.
+
+        Returns:
+            The norm of the gradients of all owners together; nan where it is not known at once.
+        """
+        seen: dict[int, Tensor] = {}
         for tally in tallies:
             if not tally.owner or id(tally.owner[0]) not in parameters:
                 continue
             gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
             if gradients and not has_closure:
-                self._note(tally, "gradient_norm", _norm(gradients))
+                norm = seen[id(tally.owner[0])] = _norm(gradients)
+                self._note(tally, "gradient_norm", norm)
             self._copy(tally)
+        if not seen or any(norm.device.type != "cpu" for norm in seen.values()):
+            return math.nan
+        return math.hypot(*(norm.item() for norm in seen.values()))
 
     @torch.no_grad()
     def after_update(self, tallies: Sequence[Tally]) -> None:
@@ -62,8 +76,24 @@ class Flows:
             if copy is None or not copy.is_fresh:
                 continue
             copy.is_fresh = False
-            moved = [self._difference(w, b) for w, b in zip(copy.weights, copy.before, strict=True)]
-            self._note(tally, "update_ratio", _joined(moved) / _norm(copy.before))
+            ratio = self._moved(copy)
+            self._note(tally, "update_ratio", ratio)
+            if ratio.device.type == "cpu" and ratio.isfinite():
+                copy.usual.append(ratio.item())
+
+    def change(self, tally: Tally) -> float:
+        """Return how far the weights moved since the last armed step's update, over their norm."""
+        copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
+        return 0.0 if copy is None else self._moved(copy).item()
+
+    def usual_update(self, tally: Tally) -> float:
+        """Return the median of the update ratios seen lately; nan where none was seen."""
+        copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
+        return statistics.median(copy.usual) if copy is not None and copy.usual else math.nan
+
+    def _moved(self, copy: _Copy) -> Tensor:
+        moved = [self._difference(w, b) for w, b in zip(copy.weights, copy.before, strict=True)]
+        return _joined(moved) / _norm(copy.before)
 
     def row_changes(self, tally: Tally, units: Counts) -> Sums:
         """Return how far the rows of some units moved since the last armed step's update.
@@ -123,7 +153,7 @@ class Flows:
                 return
             self.copied_bytes += size
             before = tuple(weight.detach().clone() for weight in tally.owner)
-            self._copies[key] = _Copy(tally.owner, before, is_fresh=True)
+            self._copies[key] = _Copy(tally.owner, before, deque(maxlen=_KEPT), is_fresh=True)
         elif not copy.is_fresh:
             torch._foreach_copy_(list(copy.before), [w.detach() for w in copy.weights])
             copy.is_fresh = True

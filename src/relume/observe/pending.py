@@ -18,24 +18,31 @@ class OpenStep:
         self.began_s = time.perf_counter()
         self.own_s = 0.0
         self.is_updating = False
-        self._losses: list[Tensor] = []
-        self._within: Tensor | None = None
+        self._losses: list[float | Tensor] = []
+        self._within: float | Tensor | None = None
 
     def add_loss(self, loss: Tensor) -> None:
         """Add a loss; of those inside an update, by a closure, the last counts."""
+        # The memory of a loss is the training's, which may go on to write there: read it now.
+        value = float(loss.item()) if loss.device.type == "cpu" else loss.clone()
         if self.is_updating:
-            self._within = loss
+            self._within = value
         else:
-            self._losses.append(loss)
+            self._losses.append(value)
+
+    def forget_losses(self) -> None:
+        """Forget the losses so far: no update came of them."""
+        self._losses.clear()
+        self._within = None
 
     def loss(self) -> float | Tensor | None:
         """Return the sum of the losses: a float if they are on the CPU, else a scalar tensor."""
         losses = self._losses or ([self._within] if self._within is not None else [])
         if not losses:
             return None
-        if all(loss.device.type == "cpu" for loss in losses):
-            return float(sum(loss.item() for loss in losses))
-        return torch.stack([loss.reshape(()).float() for loss in losses]).sum()
+        known = sum(loss for loss in losses if isinstance(loss, float))
+        others = [loss.reshape(()).float() for loss in losses if isinstance(loss, Tensor)]
+        return torch.stack(others).sum() + known if others else float(known)
 
 
 class OpenWindow:

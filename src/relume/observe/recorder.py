@@ -7,12 +7,13 @@ Nothing here may stop or change the training: the first fault of ours ends the r
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from relume.observe.deaths import Certificates, Evidence
+from relume.observe.deaths import Certificates, Evidence, Move
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
@@ -123,11 +124,13 @@ class Recorder:
         self._tap = ArmedTap(Names(model), self.unobserved)
         self._seams = Seams(self)
         self._tap.gradient_scale = lambda: self._seams.gradient_scale
+        self._seams.is_weight = self._is_weight
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
         self._window = OpenWindow(1)
         self._known_sites = 0
+        self._told: Mapping[tuple[str, str], int] = {}
         self._step = OpenStep()
         self._epochs = Epochs()
         self._closed = 0
@@ -143,17 +146,18 @@ class Recorder:
 
     def start(self) -> None:
         """Patch torch and begin with the next step, the first or, after a pause, a later one."""
-        self._interception.install()
-        self._seams.install()
-        self._write_at_s += time.perf_counter() - self._paused_at_s
-        self._begin_step()
+        try:
+            self._interception.install()
+            self._seams.install()
+            self._write_at_s += time.perf_counter() - self._paused_at_s
+            self._begin_step()
+        except Exception as error:  # noqa: BLE001
+            self.fail(error)
 
     def pause(self) -> None:
         """Put torch back as it was, and see nothing until ``start``."""
         self._paused_at_s = time.perf_counter()
-        self._disarm()
-        self._seams.remove()
-        self._interception.remove()
+        self._each(self._disarm, self._seams.remove, self._interception.remove)
 
     def stop(self) -> None:
         """Write what is open and put torch back as it was; the run file stays open for more."""
@@ -168,12 +172,24 @@ class Recorder:
     def fail(self, error: Exception) -> None:
         """Keep a fault and see nothing more."""
         self.fault = self.fault or error
-        self._disarm()
+        with suppress(Exception):
+            self._disarm()
+
+    def _each(self, *actions: Callable[[], None]) -> None:
+        """Do all of them, whatever becomes of the others."""
+        for action in actions:
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001
+                self.fail(error)
 
     @_guarded
     def before_backward(self, loss: Tensor | None) -> None:
         """Take note of a loss that is about to be differentiated."""
-        if self.stepper.is_end_before_backward(self._weights()):
+        is_end = self.stepper.is_end_before_backward(self._weights())
+        if self.stepper.is_by_hand and self._is_full:
+            self._flows.after_update(self._tap.tallies)
+        if is_end:
             self._end_step(math.nan)
         if loss is not None:
             self._step.add_loss(loss)
@@ -205,8 +221,12 @@ class Recorder:
             self._flows.after_update(self._tap.tallies)
             self._step.own_s += time.perf_counter() - began_s
         if self.stepper.is_end_after_update(optimizer):
-            rate = optimizer.param_groups[0].get("lr", math.nan)
-            self._end_step(float(rate) if not isinstance(rate, Tensor) else math.nan)
+            self._end_step(_rate(optimizer))
+
+    @_guarded
+    def skip_update(self) -> None:
+        """Take note of an update that was left out: its loss is none of a step's."""
+        self._step.forget_losses()
 
     @_guarded
     def begin_epoch(self, loader: object) -> None:
@@ -217,11 +237,20 @@ class Recorder:
 
     @_guarded
     def record_metric(self, name: str, value: float) -> None:
-        """Record a score at the present step."""
+        """Record a score at the present step; what is no number is listed as not observed."""
+        try:
+            value = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            self.unobserved.note(f"metric that is no number: {name}", None)
+            return
         if self.writer is None:
             self._open()
         if self.writer is not None:
             self.writer.write_metrics([Metric(name, self.steps, value)])
+
+    def _is_weight(self, tensor: Tensor) -> bool:
+        owners = (weight for tally in self._tap.tallies for weight in tally.owner)
+        return isinstance(tensor, nn.Parameter) or any(tensor is owner for owner in owners)
 
     def _weights(self) -> Iterator[Tensor]:
         for tally in self._tap.tallies:
@@ -240,14 +269,18 @@ class Recorder:
             self._note_falls(tally, step)
         if self._is_full:
             given = parameters if parameters is not None else {id(w) for w in self._weights()}
-            self._flows.before_update(tallies, given, has_closure=has_closure)
+            norm = self._flows.before_update(tallies, given, has_closure=has_closure)
+            self._evidence.note_gradient(step, norm)
         self._step.own_s += time.perf_counter() - began_s
 
     def _note_falls(self, tally: Tally, step: int) -> None:
         fell = tally.end_step(step)
         if fell is not None:
-            changes = self._flows.row_changes(tally, fell)
-            self._certificates.note(tally, fell, changes, step)
+            flows = self._flows
+            rows = flows.row_changes(tally, fell)
+            before = max(map(flows.change, _all_sources(tally)), default=0.0)
+            move = Move(rows, before, flows.usual_update(tally))
+            self._certificates.note(tally, fell, move, step)
 
     def _end_step(self, rate: float) -> None:
         now_s = time.perf_counter()
@@ -322,6 +355,11 @@ class Recorder:
             self._known_sites = len(tallies)
         self._window.add_layers([tally.end_window(number) for tally in tallies])
         writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
+        if not self._certificates.is_empty:
+            writer.write_deaths([self._certificates.value(t) for t in tallies])
+        if self.unobserved.counts != self._told:
+            self._told = self.unobserved.counts
+            writer.write_unobserved(self._told)
 
     def _close_window(self, number: int) -> None:
         self._window = OpenWindow(number + 1)
@@ -357,3 +395,22 @@ class Recorder:
             cost_s = max(0.0, costs.cost_s)
             known["measured_share"] = cost_s * self.armed_steps / (costs.plain_s * self.steps)
         return {name: value for name, value in known.items() if math.isfinite(value)}
+
+
+def _rate(optimizer: Optimizer) -> float:
+    """Return the rate of the first group; nan where it has none that can be read at once."""
+    rate = optimizer.param_groups[0].get("lr", math.nan)
+    is_elsewhere = isinstance(rate, Tensor) and (rate.device.type != "cpu" or rate.numel() != 1)
+    return math.nan if is_elsewhere else float(rate)
+
+
+def _all_sources(tally: Tally) -> set[Tally]:
+    """Return the sites that feed one, and those that feed them."""
+    found: set[Tally] = set()
+    waiting = list(tally.sources)
+    while waiting:
+        source = waiting.pop()
+        if source not in found:
+            found.add(source)
+            waiting.extend(source.sources)
+    return found

@@ -1,12 +1,15 @@
 """Where a training shows itself: its losses, its updates, its loaders; nothing of them changes."""
 
 import functools
+import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -19,7 +22,7 @@ Optimizer = torch.optim.Optimizer
 
 
 class Listener(Protocol):
-    """Who is told; none of its methods may raise."""
+    """Who is told; what its methods raise goes to ``fail``, which may not raise."""
 
     def before_backward(self, loss: Tensor | None) -> None:
         """A loss is about to be differentiated; None where it is no scalar."""
@@ -37,8 +40,16 @@ class Listener(Protocol):
         """It has done so."""
         ...
 
+    def skip_update(self) -> None:
+        """An update was left out, since its gradients were not finite."""
+        ...
+
     def begin_epoch(self, loader: object) -> None:
         """A loader begins to be read from its start."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """Something of ours failed."""
         ...
 
 
@@ -46,19 +57,22 @@ class Seams:
     """The hooks and patches by which a listener hears of a training.
 
     A loss is taken as it is before a gradient scaler scales it. An optimizer that steps another
-    one inside itself makes one update.
+    one inside itself makes one update. No fault of ours or of the listener's gets out of here.
 
     Args:
         listener: Who is told.
 
     Attributes:
         gradient_scale: What gradients are multiplied by, a scalar on their device; None: nothing.
+        is_weight: Whether a tensor, by which ``autograd.grad`` differentiates, is trained.
     """
 
     def __init__(self, listener: Listener) -> None:
         self.gradient_scale: Tensor | None = None
+        self.is_weight: Callable[[Tensor], bool] = lambda each: isinstance(each, nn.Parameter)
         self._listener = listener
         self._depth = 0
+        self._updates = 0
         self._unscaled: tuple[weakref.ref[Tensor], Tensor] | None = None
         self._hooks: list[RemovableHandle] = []
         self._patches: list[tuple[Any, str, Any]] = []
@@ -72,6 +86,7 @@ class Seams:
         self._patch(torch.autograd, "backward", self._backward)
         self._patch(torch.autograd, "grad", self._grad)
         self._patch(torch.amp.GradScaler, "scale", self._scale)
+        self._patch(torch.amp.GradScaler, "step", self._scaled_step)
         self._patch(torch.utils.data.DataLoader, "__iter__", self._iterate)
 
     def remove(self) -> None:
@@ -92,62 +107,138 @@ class Seams:
         self._patches.append((holder, name, original))
         setattr(holder, name, functools.wraps(original)(wrapper))
 
+    def _tell(self, action: Callable[..., None], *args: Any) -> None:
+        try:
+            action(*args)
+        except Exception as error:  # noqa: BLE001
+            self._listener.fail(error)
+
     def _backward(self, original: Callable[..., Any], *args: Any, **named: Any) -> Any:
         given = args[0] if args else named.get("tensors")
-        self._listener.before_backward(self._loss(given))
+        self._tell(self._before_backward, given)
         result = original(*args, **named)
-        self._listener.after_backward()
+        self._tell(self._listener.after_backward)
         return result
+
+    def _before_backward(self, given: Any) -> None:
+        self._listener.before_backward(self._loss(given))
 
     def _grad(self, original: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        outputs = args[0] if args else named.get("outputs")
+        if len(args) > 1 and isinstance(args[1], Iterator):
+            args = (args[0], tuple(args[1]), *args[2:])  # it can be read only once
+        elif isinstance(named.get("inputs"), Iterator):
+            named["inputs"] = tuple(named["inputs"])
         inputs = args[1] if len(args) > 1 else named.get("inputs")
         creates = args[4] if len(args) > 4 else named.get("create_graph", False)
-        loss = self._loss(outputs)
-        if loss is None or creates or not _are_weights(inputs):
+        if creates or not self._are_weights(inputs):
             return original(*args, **named)
-        self._listener.before_backward(loss)
+        self._tell(self._before_backward, args[0] if args else named.get("outputs"))
         result = original(*args, **named)
-        self._listener.after_backward()
+        self._tell(self._listener.after_backward)
         return result
 
+    def _are_weights(self, inputs: Any) -> bool:
+        given = [inputs] if isinstance(inputs, Tensor) else inputs
+        try:
+            return any(isinstance(each, Tensor) and self.is_weight(each) for each in given or ())
+        except Exception as error:  # noqa: BLE001
+            self._listener.fail(error)
+            return False
+
     def _loss(self, given: Any) -> Tensor | None:
-        """Return the scalar that is differentiated, as it was before it was scaled."""
-        if isinstance(given, Sequence) and len(given) == 1:
-            given = given[0]
-        if not isinstance(given, Tensor) or given.numel() != 1 or given.is_complex():
+        """Return the sum of the scalars that are differentiated, as before they were scaled."""
+        losses = [given] if isinstance(given, Tensor) else list(given)
+        if not losses or not all(map(_is_loss, losses)):
             return None
+        found = [self._as_before_scaling(loss) for loss in losses]
+        return found[0] if len(found) == 1 else torch.stack([x.reshape(()) for x in found]).sum()
+
+    def _as_before_scaling(self, given: Tensor) -> Tensor:
         if self._unscaled is not None:
             scaled, loss = self._unscaled
             if scaled() is given:
                 return loss
+        if self.gradient_scale is not None:  # derived from what was scaled
+            return given.detach() / self.gradient_scale.to(given.device)
         return given.detach()
 
     def _scale(self, original: Callable[..., Any], scaler: Any, outputs: Any) -> Any:
         result = original(scaler, outputs)
-        if isinstance(outputs, Tensor) and isinstance(result, Tensor) and scaler.is_enabled():
-            self._unscaled = (weakref.ref(result), outputs.detach())
-            self.gradient_scale = getattr(scaler, "_scale", None)
+        self._tell(self._note_scale, scaler, outputs, result)
         return result
 
+    def _note_scale(self, scaler: Any, outputs: Any, result: Any) -> None:
+        if not scaler.is_enabled():
+            return
+        self.gradient_scale = getattr(scaler, "_scale", None)
+        if isinstance(outputs, Tensor) and isinstance(result, Tensor):
+            self._unscaled = (weakref.ref(result), outputs.detach())
+
+    def _scaled_step(
+        self, original: Callable[..., Any], scaler: Any, optimizer: Any, *args: Any, **named: Any
+    ) -> Any:
+        updates = self._updates
+        result = original(scaler, optimizer, *args, **named)
+        if self._updates == updates:
+            self._tell(self._skip_update)
+        return result
+
+    def _skip_update(self) -> None:
+        self._forget_scale()
+        self._listener.skip_update()
+
+    def _forget_scale(self) -> None:
+        self.gradient_scale = self._unscaled = None
+
     def _iterate(self, original: Callable[..., Any], loader: Any) -> Any:
-        self._listener.begin_epoch(loader)
+        self._tell(self._listener.begin_epoch, loader)
         return original(loader)
 
     def _enter_update(
         self, optimizer: Optimizer, args: tuple[Any, ...], named: dict[str, Any]
     ) -> None:
-        self._depth += 1
+        self._tell(self._before_update, optimizer, args, named)
+
+    def _before_update(
+        self, optimizer: Optimizer, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        # An update that raised has no end: then the steps that are being taken are counted anew.
+        self._depth = 1 if self._depth == 0 else max(1, _steps_under_way(sys._getframe()))  # noqa: SLF001
         if self._depth == 1:
             has_closure = any(map(callable, (*args[1:], *named.values())))
             self._listener.before_update(optimizer, has_closure=has_closure)
 
     def _leave_update(self, optimizer: Optimizer, _: object, __: object) -> None:
-        self._depth = max(0, self._depth - 1)
-        if self._depth == 0:
+        self._tell(self._after_update, optimizer)
+
+    def _after_update(self, optimizer: Optimizer) -> None:
+        self._updates += 1
+        self._depth = 0 if self._depth <= 1 else _steps_under_way(sys._getframe()) - 1  # noqa: SLF001
+        if self._depth <= 0:
+            self._forget_scale()
             self._listener.after_update(optimizer)
 
 
-def _are_weights(inputs: Any) -> bool:
-    given = [inputs] if isinstance(inputs, Tensor) else list(inputs or ())
-    return bool(given) and all(isinstance(each, nn.Parameter) or each.is_leaf for each in given)
+def _is_loss(given: Any) -> bool:
+    """Whether it is a single real number that can be read."""
+    return (
+        isinstance(given, Tensor)
+        and given.numel() == 1
+        and not given.is_complex()
+        and given.device.type != "meta"
+        and not isinstance(given, FakeTensor)
+    )
+
+
+def _steps_under_way(frame: FrameType | None) -> int:
+    """Return how many optimizers are being stepped: the wrapper that calls the hooks, counted."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code in _STEP_CODES
+        frame = frame.f_back
+    return count
+
+
+_STEP_CODES = frozenset(
+    code for code in Optimizer.profile_hook_step.__code__.co_consts if hasattr(code, "co_code")
+)
