@@ -49,7 +49,7 @@ class Call:
 
     __slots__ = ("counts", "is_quiet", "module")
 
-    def __init__(self, module: nn.Module | None, *, is_quiet: bool = False) -> None:
+    def __init__(self, module: nn.Module | None, is_quiet: bool) -> None:  # noqa: FBT001 (hot)
         self.module = module
         self.is_quiet = is_quiet
         self.counts: dict[object, int] = {}
@@ -74,7 +74,7 @@ class Calls:
         on_return: Callable[[nn.Module, Any, Any], None],
         kind_of: Callable[[type[nn.Module]], Kind],
     ) -> None:
-        self.stack = [Call(None)]
+        self.stack = [Call(None, is_quiet=False)]
         self.number = 0
         self.rows: int | None = None
         self._on_return = on_return
@@ -95,7 +95,7 @@ class Calls:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
-        self.stack = [Call(None)]
+        self.stack = [Call(None, is_quiet=False)]
 
     @property
     def root(self) -> nn.Module | None:
@@ -114,7 +114,7 @@ class Calls:
         kind = self._kinds.get(type(module))
         if kind is None:
             kind = self._kinds[type(module)] = self._kind_of(type(module))
-        stack.append(Call(module, is_quiet=kind.is_quiet or stack[-1].is_quiet))
+        stack.append(Call(module, kind.is_quiet or stack[-1].is_quiet))
 
     def begin_pass(self, rows: int | None) -> None:
         """Count a pass, with its rows."""

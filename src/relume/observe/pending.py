@@ -15,16 +15,21 @@ class OpenStep:
     __slots__ = ("_losses", "_within", "began_s", "is_updating", "own_s")
 
     def __init__(self) -> None:
-        self.began_s = time.perf_counter()
-        self.own_s = 0.0
-        self.is_updating = False
         self._losses: list[float | Tensor] = []
         self._within: float | Tensor | None = None
+        self.begin(time.perf_counter())
+
+    def begin(self, now_s: float) -> None:
+        """Begin the next step."""
+        self.began_s = now_s
+        self.own_s = 0.0
+        self.is_updating = False
+        self.forget_losses()
 
     def add_loss(self, loss: Tensor) -> None:
         """Add a loss; of those inside an update, by a closure, the last counts."""
         # The memory of a loss is the training's, which may go on to write there: read it now.
-        value = float(loss.item()) if loss.device.type == "cpu" else loss.clone()
+        value = float(loss.item()) if loss.is_cpu else loss.clone()
         if self.is_updating:
             self._within = value
         else:
@@ -38,8 +43,8 @@ class OpenStep:
     def loss(self) -> float | Tensor | None:
         """Return the sum of the losses: a float if they are on the CPU, else a scalar tensor."""
         losses = self._losses or ([self._within] if self._within is not None else [])
-        if not losses:
-            return None
+        if len(losses) < 2:
+            return losses[0] if losses else None
         known = sum(loss for loss in losses if isinstance(loss, float))
         others = [loss.reshape(()).float() for loss in losses if isinstance(loss, Tensor)]
         return torch.stack(others).sum() + known if others else float(known)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
 from relume.observe.pending import Epochs, OpenStep, OpenWindow
-from relume.observe.schedule import Budget, every
+from relume.observe.schedule import Budget, FixedPlan
 from relume.observe.seams import Optimizer, Seams
 from relume.observe.stepping import Stepper
 from relume.observe.tally import Tally
@@ -27,7 +27,6 @@ from relume.observe.unobserved import Unobserved
 from relume.runs.records import Metric
 from relume.runs.store import RunWriter
 
-FIRST_STEPS = 8
 WINDOW_STEPS = 50
 MOST_CLOSED_WINDOWS = 120
 WRITING_SHARE = 0.25  # of the budget
@@ -35,38 +34,6 @@ SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 1.0  # between two writes: a killed run l
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Plan(Protocol):
-    """Which steps are armed."""
-
-    def is_armed(self, step: int) -> bool:
-        """Return whether a step, asked for once and in order, is armed."""
-        ...
-
-    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
-        """Take note of what a step took."""
-        ...
-
-
-class FixedPlan:
-    """Arms by the step number alone.
-
-    Args:
-        period: Every how many steps; the first ones are always armed.
-    """
-
-    def __init__(self, period: int) -> None:
-        self._is_armed = every(period, first=FIRST_STEPS)
-        self.costs = Budget(1.0)
-
-    def is_armed(self, step: int) -> bool:
-        """Return whether a step is armed."""
-        return self._is_armed(step)
-
-    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
-        """Take note of what a step took, for the report alone."""
-        self.costs.note(duration_s, own_s, was_armed=was_armed)
 
 
 def _guarded(
@@ -132,11 +99,11 @@ class Recorder:
         self._known_sites = 0
         self._told: Mapping[tuple[str, str], int] = {}
         self._step = OpenStep()
+        self._ended: list[tuple[int, float | Tensor | None, float, bool]] = []
         self._epochs = Epochs()
         self._closed = 0
         self._window_steps = WINDOW_STEPS
         self.armed_steps = 0
-        self.own_s = 0.0
         self._is_armed = False
 
     @property
@@ -183,10 +150,14 @@ class Recorder:
             except Exception as error:  # noqa: BLE001
                 self.fail(error)
 
-    @_guarded
     def before_backward(self, loss: Tensor | None) -> None:
         """Take note of a loss that is about to be differentiated."""
-        is_end = self.stepper.is_end_before_backward(self._weights())
+        if self.fault is not None:
+            return
+        if self.stepper.has_leader:
+            is_end = False
+        else:
+            is_end = self.stepper.is_end_before_backward(self._weights())
         if self.stepper.is_by_hand and self._is_full:
             self._flows.after_update(self._tap.tallies)
         if is_end:
@@ -194,9 +165,12 @@ class Recorder:
         if loss is not None:
             self._step.add_loss(loss)
 
-    @_guarded
     def after_backward(self) -> None:
         """Take note of a backward pass that has ended."""
+        if self.fault is not None:
+            return
+        if not (self._is_armed or self.stepper.is_by_hand):
+            return
         if self.stepper.is_by_hand:
             self._before_flows(None, has_closure=False)
         if self.stepper.is_end_after_backward():
@@ -204,17 +178,18 @@ class Recorder:
         elif self._is_armed and self._tap.calls.root is None:
             self._tap.calls.begin_pass(None)
 
-    @_guarded
     def before_update(self, optimizer: Optimizer, *, has_closure: bool) -> None:
         """Take note of gradients and weights before an update."""
+        if self.fault is not None:
+            return
         self._step.is_updating = True
         if self._is_armed:
-            parameters = {id(p) for group in optimizer.param_groups for p in group["params"]}
-            self._before_flows(parameters, has_closure=has_closure)
+            self._before_flows(optimizer, has_closure=has_closure)
 
-    @_guarded
     def after_update(self, optimizer: Optimizer) -> None:
         """Take note of an update; it may end the step."""
+        if self.fault is not None:
+            return
         self._step.is_updating = False
         if self._is_armed and self._is_full:
             began_s = time.perf_counter()
@@ -231,6 +206,7 @@ class Recorder:
     @_guarded
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
+        self._work_up()
         ended = self._epochs.begin(loader, self.steps)
         if ended is not None and self.writer is not None:
             self.writer.write_epoch(ended)
@@ -258,17 +234,21 @@ class Recorder:
         for root in self._tap.names.roots:
             yield from root.parameters()
 
-    def _before_flows(self, parameters: set[int] | None, *, has_closure: bool) -> None:
+    def _before_flows(self, optimizer: Optimizer | None, *, has_closure: bool) -> None:
         """Note deaths, gradients and weights while the weights are still those of the step."""
         if not self._is_armed:
             return
         began_s = time.perf_counter()
         tallies, step = self._tap.tallies, self.steps + 1
-        self._evidence.note_input(step, self._tap.calls.last_input)
+        if self._is_full:
+            self._evidence.note_input(step, self._tap.calls.last_input)
         for tally in tallies:
             self._note_falls(tally, step)
         if self._is_full:
-            given = parameters if parameters is not None else {id(w) for w in self._weights()}
+            groups = (
+                optimizer.param_groups if optimizer is not None else [{"params": self._weights()}]
+            )
+            given = {id(weight) for group in groups for weight in group["params"]}
             norm = self._flows.before_update(tallies, given, has_closure=has_closure)
             self._evidence.note_gradient(step, norm)
         self._step.own_s += time.perf_counter() - began_s
@@ -283,30 +263,38 @@ class Recorder:
             self._certificates.note(tally, fell, move, step)
 
     def _end_step(self, rate: float) -> None:
+        """End a step; one that is not armed is noted down, and worked up with the next ones."""
         now_s = time.perf_counter()
-        number, open_step = self.steps, self._step
-        loss = open_step.loss()
-        self._window.add(number, loss, rate, is_armed=self._is_armed)
-        self._epochs.add(number, loss, rate)
-        self._evidence.note_step(number, loss if isinstance(loss, float) else math.nan, rate)
+        number, step = self.stepper.number, self._step
+        self._ended.append((number, step.loss(), rate, self._is_armed))
         if self._is_armed:
             self._end_armed_step(number)
-            open_step.own_s += time.perf_counter() - now_s
-            self.armed_steps += 1
-        duration_s = now_s - open_step.began_s
-        self.plan.note(duration_s, open_step.own_s, was_armed=self._is_armed)
-        self.own_s += open_step.own_s
-        self._write_if_due(number)
-        self._begin_step()
+            step.own_s += time.perf_counter() - now_s
+        self.plan.note(now_s - step.began_s, step.own_s, was_armed=self._is_armed)
+        if self._is_armed or number + 1 >= self.plan.next_step or now_s >= self._write_at_s:
+            self._work_up()
+            self._write_if_due(number)
+            self._begin_step()
+        else:
+            step.begin(now_s)
+
+    def _work_up(self) -> None:
+        """Add the steps that were noted down to the window, the epoch and the evidence."""
+        for number, loss, rate, was_armed in self._ended:
+            self._window.add(number, loss, rate, is_armed=was_armed)
+            self._epochs.add(number, loss, rate)
+            self._evidence.note_step(number, loss if isinstance(loss, float) else math.nan, rate)
+        self._ended.clear()
 
     def _end_armed_step(self, number: int) -> None:
+        self.armed_steps += 1
         if self._tap.fault is not None:
             raise self._tap.fault
         for tally in self._tap.tallies:
             self._note_falls(tally, number)
 
     def _begin_step(self) -> None:
-        self._step = OpenStep()
+        self._step.begin(time.perf_counter())
         wanted = self.plan.is_armed(self.steps + 1)
         if wanted != self._is_armed:
             if wanted:
@@ -371,6 +359,7 @@ class Recorder:
     def _finish(self) -> None:
         if self.writer is None:
             return
+        self._work_up()
         self._write(self.steps)
         ended = self._epochs.end(self.steps)
         if ended is not None:

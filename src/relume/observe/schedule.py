@@ -7,8 +7,11 @@ from collections.abc import Callable
 
 Schedule = Callable[[int], bool]
 
+FIRST_STEPS = 8
+"""Steps at the start that are always armed: networks die quickest there."""
 
-def every(period: int, *, first: int = 8) -> Schedule:
+
+def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
     """Arm the first steps, where networks die quickest, and then every ``period``-th.
 
     Args:
@@ -38,16 +41,17 @@ class Budget:
 
     Attributes:
         period: The present k.
+        next_step: The next step that is armed, as far as is known.
     """
 
     _KEPT = 15
 
-    def __init__(self, share: float, *, first: int = 8, most: int = 64) -> None:
+    def __init__(self, share: float, *, first: int = FIRST_STEPS, most: int = 64) -> None:
         self.share = share
         self.period = most
         self._first = first
         self._most = most
-        self._next = 1
+        self.next_step = 1
         self._count = 0
         self._armed: deque[float] = deque(maxlen=self._KEPT)
         self._plain: deque[float] = deque(maxlen=self._KEPT)
@@ -56,13 +60,14 @@ class Budget:
     def is_armed(self, step: int) -> bool:
         """Return whether a step, asked for once and in order, is armed."""
         if step <= self._first:
-            self._next = step + 1
+            self.next_step = step + 1
             return True
-        if step < self._next:
+        if step < self.next_step:
             return False
         self._count += 1
+        self.period = self._affordable()
         golden = math.modf(self._count * 0.6180339887498949)[0]
-        self._next = step + max(1, round(self.period * (0.5 + golden)))
+        self.next_step = step + max(1, round(self.period * (0.5 + golden)))
         return True
 
     def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
@@ -72,10 +77,6 @@ class Budget:
             return
         self._armed.append(duration_s)
         self._own.append(own_s)
-        if len(self._plain) >= 4:
-            self.period = self._affordable()
-        elif self._count == 0:
-            self.period = 2  # plain steps to compare with come first
 
     @property
     def cost_s(self) -> float:
@@ -91,7 +92,34 @@ class Budget:
         return statistics.median(self._plain) if self._plain else math.nan
 
     def _affordable(self) -> int:
+        if len(self._plain) < 4:
+            return 2  # plain steps to compare with come first
         allowed_s = 0.5 * self.share * self.plain_s
         if allowed_s <= 0:
             return self._most
         return min(self._most, max(1, math.ceil(self.cost_s / allowed_s)))
+
+
+class FixedPlan:
+    """Arms by the step number alone.
+
+    Args:
+        period: Every how many steps; the first ones are always armed.
+    """
+
+    def __init__(self, period: int) -> None:
+        self._is_armed = every(period, first=FIRST_STEPS)
+        self._period = period
+        self.next_step = 1
+        self.costs = Budget(1.0)
+
+    def is_armed(self, step: int) -> bool:
+        """Return whether a step is armed."""
+        following = step + 1
+        is_first = following <= FIRST_STEPS
+        self.next_step = following if is_first else -(-following // self._period) * self._period
+        return self._is_armed(step)
+
+    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
+        """Take note of what a step took, for the report alone."""
+        self.costs.note(duration_s, own_s, was_armed=was_armed)

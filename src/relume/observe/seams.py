@@ -114,10 +114,16 @@ class Seams:
             self._listener.fail(error)
 
     def _backward(self, original: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        given = args[0] if args else named.get("tensors")
-        self._tell(self._before_backward, given)
+        listener = self._listener
+        try:
+            listener.before_backward(self._loss(args[0] if args else named.get("tensors")))
+        except Exception as error:  # noqa: BLE001
+            listener.fail(error)
         result = original(*args, **named)
-        self._tell(self._listener.after_backward)
+        try:
+            listener.after_backward()
+        except Exception as error:  # noqa: BLE001
+            listener.fail(error)
         return result
 
     def _before_backward(self, given: Any) -> None:
@@ -147,6 +153,9 @@ class Seams:
 
     def _loss(self, given: Any) -> Tensor | None:
         """Return the sum of the scalars that are differentiated, as before they were scaled."""
+        if type(given) is Tensor and self.gradient_scale is None and _is_plain_loss(given):
+            loss: Tensor = given
+            return loss  # the usual case, quickly
         losses = [given] if isinstance(given, Tensor) else list(given)
         if not losses or not all(map(_is_loss, losses)):
             return None
@@ -197,26 +206,31 @@ class Seams:
     def _enter_update(
         self, optimizer: Optimizer, args: tuple[Any, ...], named: dict[str, Any]
     ) -> None:
-        self._tell(self._before_update, optimizer, args, named)
-
-    def _before_update(
-        self, optimizer: Optimizer, args: tuple[Any, ...], named: dict[str, Any]
-    ) -> None:
-        # An update that raised has no end: then the steps that are being taken are counted anew.
-        self._depth = 1 if self._depth == 0 else max(1, _steps_under_way(sys._getframe()))  # noqa: SLF001
-        if self._depth == 1:
-            has_closure = any(map(callable, (*args[1:], *named.values())))
-            self._listener.before_update(optimizer, has_closure=has_closure)
+        try:
+            # An update that raised has no end: then the steps under way are counted anew.
+            self._depth = 1 if self._depth == 0 else max(1, _steps_under_way(sys._getframe()))  # noqa: SLF001
+            if self._depth == 1:
+                has_closure = len(args) > 1 or bool(named)
+                if has_closure:
+                    has_closure = any(map(callable, (*args[1:], *named.values())))
+                self._listener.before_update(optimizer, has_closure=has_closure)
+        except Exception as error:  # noqa: BLE001
+            self._listener.fail(error)
 
     def _leave_update(self, optimizer: Optimizer, _: object, __: object) -> None:
-        self._tell(self._after_update, optimizer)
+        try:
+            self._updates += 1
+            depth = self._depth
+            self._depth = 0 if depth <= 1 else _steps_under_way(sys._getframe()) - 1  # noqa: SLF001
+            if self._depth <= 0:
+                self._forget_scale()
+                self._listener.after_update(optimizer)
+        except Exception as error:  # noqa: BLE001
+            self._listener.fail(error)
 
-    def _after_update(self, optimizer: Optimizer) -> None:
-        self._updates += 1
-        self._depth = 0 if self._depth <= 1 else _steps_under_way(sys._getframe()) - 1  # noqa: SLF001
-        if self._depth <= 0:
-            self._forget_scale()
-            self._listener.after_update(optimizer)
+
+def _is_plain_loss(given: Tensor) -> bool:
+    return given.is_cpu and given.numel() == 1 and not given.is_complex()
 
 
 def _is_loss(given: Any) -> bool:

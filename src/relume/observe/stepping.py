@@ -29,6 +29,11 @@ class Stepper:
         self._others: dict[int, int] = {}
         self._fingerprint: tuple[object, ...] | None = None
 
+    @property
+    def has_leader(self) -> bool:
+        """Whether an optimizer was seen to update."""
+        return self._leader is not None
+
     def is_end_after_update(self, optimizer: object) -> bool:
         """Tell of an update; return whether it ends the step."""
         self.is_by_hand = False
