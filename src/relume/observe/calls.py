@@ -22,6 +22,8 @@ Position = tuple[CodeType, int]
 
 _INNER = tuple(f"{module.__path__[0]}/" for module in (sys.modules["torch"], sys.modules["relume"]))
 
+_MODULE_CALL = nn.Module._wrapped_call_impl.__code__  # noqa: SLF001
+
 
 class Call:
     """One call of a module that has not returned yet.
@@ -29,7 +31,7 @@ class Call:
     Attributes:
         module: What is called; None for code outside of all modules.
         is_quiet: Whether the calls inside it are passed over, since its output is seen instead.
-        counts: How often each activation was applied directly inside this call.
+        counts: How often each activation was applied from each place in the code of this call.
     """
 
     __slots__ = ("counts", "is_quiet", "module")
@@ -52,6 +54,7 @@ class Calls:
         number: Of the present pass: each outermost call is one.
         rows: Rows of the present pass: the length of the first tensor that it was called with;
             None where it was called with none.
+        fault: The first fault of ours.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Calls:
         self.stack = [Call(None)]
         self.number = 0
         self.rows: int | None = None
+        self.fault: Exception | None = None
         self._on_return = on_return
         self._is_quiet = is_quiet
         self._hooks: list[RemovableHandle] = []
@@ -88,11 +92,15 @@ class Calls:
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if torch.compiler.is_compiling():
             return
-        if len(self.stack) == 1:
-            self.begin_pass(leading_rows(inputs))
-        if getattr(module, "batch_first", None) is False:
-            self._take_second_axis(inputs)
-        quiet = self.stack[-1].is_quiet or self._is_quiet(module)
+        quiet = self.stack[-1].is_quiet
+        try:
+            if len(self.stack) == 1:
+                self.begin_pass(leading_rows(inputs))
+            if getattr(module, "batch_first", None) is False:
+                self._take_second_axis(inputs)
+            quiet = quiet or self._is_quiet(module)
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
         self.stack.append(Call(module, is_quiet=quiet))
 
     def begin_pass(self, rows: int | None) -> None:
@@ -103,7 +111,7 @@ class Calls:
     def _take_second_axis(self, inputs: tuple[Any, ...]) -> None:
         """Where time comes before rows, count the rows."""
         x = inputs[0] if inputs else None
-        if isinstance(x, Tensor) and x.ndim == 3 and self.rows == x.shape[0]:
+        if isinstance(x, Tensor) and x.ndim == 3 and not x.is_nested and self.rows == x.shape[0]:
             self.rows = x.shape[1]
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -123,10 +131,29 @@ def user_frame(depth: int) -> FrameType | None:
 
     Cost: about 0.1 us a frame.
     """
-    frame: FrameType | None = sys._getframe(depth + 1)  # noqa: SLF001
-    while frame is not None and frame.f_code.co_filename.startswith(_INNER):
+    return user_line(caller_of(depth + 1))[0]
+
+
+def caller_of(depth: int) -> FrameType | None:
+    """Return the frame that is this many calls above the caller's."""
+    return sys._getframe(depth + 1)  # noqa: SLF001
+
+
+def user_line(frame: FrameType | None, *, beyond: int = 0) -> tuple[FrameType | None, int]:
+    """Return the nearest frame of the user's, and how many calls of modules lie before it.
+
+    Args:
+        frame: Where the search begins.
+        beyond: How many calls of modules must lie before it.
+    """
+    passed = 0
+    while frame is not None:
+        if frame.f_code is _MODULE_CALL:
+            passed += 1
+        elif passed >= beyond and not frame.f_code.co_filename.startswith(_INNER):
+            break
         frame = frame.f_back
-    return frame
+    return frame, passed
 
 
 def place_of(frame: FrameType) -> str:

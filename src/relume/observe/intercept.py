@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import torch
 
+from relume.observe.aside import Fused
+from relume.observe.fused import FUSED
 from relume.observe.rectifiers import RECTIFIERS, Rectifier, namespace
 
 
@@ -22,6 +24,16 @@ class Tap(Protocol):
     def call(
         self,
         rectifier: Rectifier,
+        original: Callable[..., Any],
+        args: Sequence[Any],
+        named: Mapping[str, Any],
+    ) -> Any:
+        """Call the original exactly once and return what it returns."""
+        ...
+
+    def call_fused(
+        self,
+        fused: Fused,
         original: Callable[..., Any],
         args: Sequence[Any],
         named: Mapping[str, Any],
@@ -60,10 +72,11 @@ class Interception:
         self._wrappers: dict[int, Callable[..., Any]] = {}
 
     def install(self) -> None:
-        """Patch every function of ``RECTIFIERS`` and the names already bound to them."""
-        for rectifier in RECTIFIERS:
-            for space, name in rectifier.places:
-                self._patch(namespace(space), name, rectifier)
+        """Patch every function of ``RECTIFIERS`` and ``FUSED``, and the names bound to them."""
+        kinds: tuple[Rectifier | Fused, ...] = (*RECTIFIERS, *FUSED)
+        for kind in kinds:
+            for space, name in kind.places:
+                self._patch(namespace(space), name, kind)
         self._rebind_early_names()
 
     def remove(self) -> None:
@@ -74,15 +87,17 @@ class Interception:
                 setattr(patch.holder, patch.name, patch.original)
             else:
                 delattr(patch.holder, patch.name)
+        for wrapper in self._wrappers.values():
+            _jit_names().pop(id(wrapper), None)
         self._wrappers.clear()
 
-    def _patch(self, holder: Any, name: str, rectifier: Rectifier) -> None:
+    def _patch(self, holder: Any, name: str, kind: Rectifier | Fused) -> None:
         original = getattr(holder, name, None)
         if original is None:
             return
         wrapper = self._wrappers.get(id(original))
         if wrapper is None:
-            wrapper = _wrapped(original, rectifier, self._switch)
+            wrapper = _wrapped(original, kind, self._switch)
             self._wrappers[id(original)] = wrapper
             _tell_jit(original, wrapper)
         self._set(holder, name, original, wrapper)
@@ -102,7 +117,7 @@ class Interception:
 
 
 def _wrapped(
-    original: Callable[..., Any], rectifier: Rectifier, switch: Switch
+    original: Callable[..., Any], kind: Rectifier | Fused, switch: Switch
 ) -> Callable[..., Any]:
     is_compiling = torch.compiler.is_compiling
 
@@ -112,18 +127,25 @@ def _wrapped(
         tap = switch.tap
         if tap is None:
             return original(*args, **named)
-        return tap.call(rectifier, original, args, named)
+        if isinstance(kind, Fused):
+            return tap.call_fused(kind, original, args, named)
+        return tap.call(kind, original, args, named)
 
     return functools.wraps(original)(wrapper)
 
 
 def _tell_jit(original: Any, wrapper: Any) -> None:
     """Let TorchScript compile the wrapper as the operator that it wraps."""
+    table = _jit_names()
+    if id(original) in table:
+        table[id(wrapper)] = table[id(original)]
+
+
+def _jit_names() -> dict[int, str]:
     from torch.jit import _builtins
 
     table: dict[int, str] = getattr(_builtins, "_get_builtin_table", dict)()
-    if id(original) in table:
-        table[id(wrapper)] = table[id(original)]
+    return table
 
 
 def _attributes(module: Any) -> Iterator[tuple[str, Any]]:

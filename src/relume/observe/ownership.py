@@ -38,7 +38,7 @@ class Feeding:
     is_channels_first: bool
 
 
-def feeding(node: Any) -> Feeding | None:
+def feeding(node: Any, *, is_arithmetic: bool = False) -> Feeding | None:
     """Return the weights nearest above a node of the autograd graph.
 
     Walks from the node through reshapes, sums, norms and dropout to the first product that reads a
@@ -46,6 +46,8 @@ def feeding(node: Any) -> Feeding | None:
 
     Args:
         node: ``grad_fn`` of the pre-activation; None where there is no graph.
+        is_arithmetic: Whether the activation may be none: behind a difference, as in the margin of
+            a loss, it is none.
 
     Cost: a few microseconds for each node on the way.
     """
@@ -66,9 +68,13 @@ def feeding(node: Any) -> Feeding | None:
             if leaves:
                 first = "Convolution" in name
                 return Feeding(leaves, first if is_channels_first is None else is_channels_first)
-        if _is_one(name, _NORMS) or _is_one(name, _PASSED) or _is_one(name, _PRODUCTS):
+        if _is_passed(name) and not (is_arithmetic and name == "Sub"):
             waiting.extend(below for below, _ in node.next_functions)
     return None
+
+
+def _is_passed(name: str) -> bool:
+    return any(_is_one(name, kinds) for kinds in (_NORMS, _PASSED, _PRODUCTS))
 
 
 def _leaves(node: Any) -> Iterator[Tensor]:

@@ -142,6 +142,9 @@ def _is_number(value: Any) -> bool:
 
 
 RELU = Reading("relu", Silence.DEAD)
+GELU = Reading("gelu")
+TANH = Reading("tanh", Silence.SATURATED, low=-_TANH_END, high=_TANH_END)
+SIGMOID = Reading("sigmoid", Silence.SATURATED, low=_SIGMOID_END, high=1 - _SIGMOID_END)
 _HARDSWISH = Reading("hardswish", Silence.DEAD, Source.INPUT, low=-3.0)
 _TORCH, _METHODS, _NN, _F = "torch", "torch.Tensor", "torch._C._nn", "torch.nn.functional"
 
@@ -188,7 +191,7 @@ RECTIFIERS: tuple[Rectifier, ...] = (
     Rectifier(
         (*_places("celu", "celu_", among=(_TORCH,)), (_F, "celu_")), _always(Reading("celu"))
     ),
-    Rectifier(((_NN, "gelu"), (_F, "gelu")), _always(Reading("gelu"))),
+    Rectifier(((_NN, "gelu"), (_F, "gelu")), _always(GELU)),
     Rectifier(_places("silu", "silu_", among=(_NN,)), _always(Reading("swish"))),
     Rectifier(_places("mish", "mish_", among=(_NN,)), _always(Reading("mish"))),
     Rectifier(
@@ -202,12 +205,12 @@ RECTIFIERS: tuple[Rectifier, ...] = (
     ),
     Rectifier(
         _places("tanh", "tanh_", among=(_TORCH, _METHODS)),
-        _always(Reading("tanh", Silence.SATURATED, low=-_TANH_END, high=_TANH_END)),
+        _always(TANH),
         is_arithmetic=True,
     ),
     Rectifier(
         _places("sigmoid", "sigmoid_", among=(_TORCH, _METHODS)),
-        _always(Reading("sigmoid", Silence.SATURATED, low=_SIGMOID_END, high=1 - _SIGMOID_END)),
+        _always(SIGMOID),
         is_arithmetic=True,
     ),
     Rectifier(((_F, "logsigmoid"),), _always(Reading("log_sigmoid", source=Source.INPUT))),
