@@ -6,12 +6,15 @@ is put back at the end. A wrapper that somebody still holds then simply calls to
 """
 
 import functools
+import gc
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from relume.observe.aside import Fused
 from relume.observe.fused import FUSED
@@ -56,6 +59,7 @@ class _Patch:
     holder: Any
     name: str
     original: Any
+    wrapper: Any
     was_own: bool  # whether the holder itself had the name, rather than inheriting it
 
 
@@ -70,28 +74,38 @@ class Interception:
         self._switch = switch
         self._patches: list[_Patch] = []
         self._wrappers: dict[int, Callable[..., Any]] = {}
+        self._attributes: list[tuple[weakref.ref[nn.Module], str, Any]] = []
 
     def install(self) -> None:
         """Patch every function of ``RECTIFIERS`` and ``FUSED``, and the names bound to them."""
         kinds: tuple[Rectifier | Fused, ...] = (*RECTIFIERS, *FUSED)
         for kind in kinds:
             for space, name in kind.places:
-                self._patch(namespace(space), name, kind)
+                self._patch(space, name, kind)
         self._rebind_early_names()
+        self._rebind_attributes()
 
     def remove(self) -> None:
-        """Put everything back as it was."""
+        """Put everything back as it was, but what others have replaced since."""
         while self._patches:
             patch = self._patches.pop()
+            if vars(patch.holder).get(patch.name) is not patch.wrapper:
+                continue
             if patch.was_own:
                 setattr(patch.holder, patch.name, patch.original)
             else:
                 delattr(patch.holder, patch.name)
+        for network, name, original in self._attributes:
+            held = network()
+            if held is not None and held.__dict__.get(name) is self._wrappers.get(id(original)):
+                held.__dict__[name] = original
+        self._attributes.clear()
         for wrapper in self._wrappers.values():
             _jit_names().pop(id(wrapper), None)
         self._wrappers.clear()
 
-    def _patch(self, holder: Any, name: str, kind: Rectifier | Fused) -> None:
+    def _patch(self, space: str, name: str, kind: Rectifier | Fused) -> None:
+        holder = namespace(space)
         original = getattr(holder, name, None)
         if original is None:
             return
@@ -99,11 +113,12 @@ class Interception:
         if wrapper is None:
             wrapper = _wrapped(original, kind, self._switch)
             self._wrappers[id(original)] = wrapper
+            _name_as(wrapper, holder, name)
             _tell_jit(original, wrapper)
         self._set(holder, name, original, wrapper)
 
     def _set(self, holder: Any, name: str, original: Any, wrapper: Any) -> None:
-        self._patches.append(_Patch(holder, name, original, name in vars(holder)))
+        self._patches.append(_Patch(holder, name, original, wrapper, name in vars(holder)))
         setattr(holder, name, wrapper)
 
     def _rebind_early_names(self) -> None:
@@ -111,9 +126,24 @@ class Interception:
             if _belongs_to_us_or_torch(getattr(module, "__name__", "")):
                 continue
             for name, value in _attributes(module):
-                wrapper = self._wrappers.get(id(value))
-                if wrapper is not None and value is getattr(wrapper, "__wrapped__", None):
+                wrapper = self._wrapper_of(value)
+                if wrapper is not None:
                     self._set(module, name, value, wrapper)
+
+    def _rebind_attributes(self) -> None:
+        """Bind anew what networks keep: ``TransformerEncoderLayer(activation="gelu")`` does."""
+        for network in gc.get_objects():
+            if not issubclass(type(network), nn.Module):
+                continue
+            for name, value in list(network.__dict__.items()):
+                wrapper = self._wrapper_of(value)
+                if wrapper is not None:
+                    network.__dict__[name] = wrapper
+                    self._attributes.append((weakref.ref(network), name, value))
+
+    def _wrapper_of(self, value: Any) -> Callable[..., Any] | None:
+        wrapper = self._wrappers.get(id(value))
+        return wrapper if value is getattr(wrapper, "__wrapped__", self) else None
 
 
 def _wrapped(
@@ -132,6 +162,13 @@ def _wrapped(
         return tap.call(kind, original, args, named)
 
     return functools.wraps(original)(wrapper)
+
+
+def _name_as(wrapper: Any, holder: Any, name: str) -> None:
+    """Name the wrapper by its place, where pickle looks for it: later torch's own is found."""
+    is_class = isinstance(holder, type)
+    wrapper.__module__ = holder.__module__ if is_class else holder.__name__
+    wrapper.__qualname__ = f"{holder.__qualname__}.{name}" if is_class else name
 
 
 def _tell_jit(original: Any, wrapper: Any) -> None:

@@ -34,7 +34,7 @@ class Where:
         """Return what tells the site from others, however often its weights are applied."""
         position = self.key[1] if self.is_direct else None
         is_told = weights and self.is_direct and not self.is_activation
-        return None if is_told else self.key[0], position, frozenset(map(id, weights))
+        return None if is_told else id(self.module), position, frozenset(map(id, weights))
 
     def place(self) -> str | None:
         """Return ``file:line``."""
