@@ -1,6 +1,7 @@
 """Which module is being called, and from which line of the user's code, while a tap is armed."""
 
 import sys
+import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
@@ -69,9 +70,11 @@ class Calls:
         self._on_return = on_return
         self._is_quiet = is_quiet
         self._hooks: list[RemovableHandle] = []
+        self._thread = 0
 
     def attach(self) -> None:
-        """Follow the calls of every module from now on."""
+        """Follow the calls of every module from now on, in this thread."""
+        self._thread = threading.get_ident()
         self._hooks = [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
@@ -90,7 +93,7 @@ class Calls:
         return self.stack[1].module if len(self.stack) > 1 else None
 
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         quiet = self.stack[-1].is_quiet
         try:
@@ -115,7 +118,7 @@ class Calls:
             self.rows = x.shape[1]
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         if len(self.stack) > 1 and self.stack[-1].module is module:
             self.stack.pop()

@@ -11,6 +11,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Protocol
 
 import torch
@@ -176,6 +177,9 @@ def _tell_jit(original: Any, wrapper: Any) -> None:
     table = _jit_names()
     if id(original) in table:
         table[id(wrapper)] = table[id(original)]
+    elif isinstance(original, FunctionType):
+        # How torch.jit is told to compile another function instead.
+        vars(wrapper).update(__script_if_tracing_wrapper=True, __original_fn=original)
 
 
 def _jit_names() -> dict[int, str]:

@@ -13,7 +13,7 @@ from relume.observe.aside import Aside, Fused, Part
 from relume.observe.calls import Calls, place_of, user_frame
 from relume.observe.fused import hidden_weights
 from relume.observe.naming import Names
-from relume.observe.ownership import feeding
+from relume.observe.ownership import feeding, unit_axis
 from relume.observe.plain import floating, has_values, is_plain, oddity
 from relume.observe.rectifiers import Reading, Rectifier, Silence, Source
 from relume.observe.tally import Tally
@@ -54,7 +54,6 @@ class ArmedTap:
         self.tallies: list[Tally] = []
         self.fault: Exception | None = None
         self.calls = Calls(self._returned, is_quiet)
-        self.calls.begin_pass(None)
         self._names = names
         self._unobserved = unobserved
         self._in_evaluation = in_evaluation
@@ -68,6 +67,7 @@ class ArmedTap:
         """Begin to see."""
         self._thread = threading.get_ident()
         self._is_armed = True
+        self.calls.begin_pass(None)
         self.calls.attach()
 
     def disarm(self) -> None:
@@ -93,16 +93,21 @@ class ArmedTap:
             self.fault, seen = error, None
         finally:
             self._is_busy = False
-        output = original(*args, **named)
-        if seen is not None:
-            self._is_busy = True
-            try:
-                self._after(seen, output)
-            except Exception as error:  # noqa: BLE001
-                self.fault = error
-            finally:
-                self._is_busy = False
+        if seen is None:
+            return original(*args, **named)
+        self._is_busy = True  # what torch calls inside it is a part of it
+        try:
+            output = original(*args, **named)
+            self._note_output(seen, output)
+        finally:
+            self._is_busy = False
         return output
+
+    def _note_output(self, seen: _Seen, output: Any) -> None:
+        try:
+            self._after(seen, output)
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
 
     def call_fused(
         self,
@@ -184,7 +189,7 @@ class ArmedTap:
         tally = self._tally_of(rectifier, reading, z)
         if tally is None or (_is_recomputing() and tally.awaits_gradient):
             return None  # or its first run was seen
-        tally.add_input(z, reading)
+        tally.add_input(reading.read_part(z), reading)
         return _Seen(tally, reading)
 
     def _after(self, seen: _Seen, a: Any) -> None:
@@ -237,7 +242,7 @@ class ArmedTap:
         origin = where(self.calls)
         if origin.key in self._known:
             tally = self._known[origin.key]
-            if tally is None or tally.fits(z):
+            if tally is None or tally.fits(reading.read_part(z)):
                 return tally
         is_module = type(origin.module).__module__ == "torch.nn.modules.activation"
         is_arithmetic = rectifier.is_arithmetic and not is_module
@@ -251,7 +256,7 @@ class ArmedTap:
             return None
         weights = hidden_weights(origin.module) or (fed.weights if fed is not None else ())
         is_channels_first = fed is not None and fed.is_channels_first
-        tally = self._site(reading, z, (weights, is_channels_first), origin)
+        tally = self._site(reading, reading.read_part(z), (weights, is_channels_first), origin)
         self._known[origin.key] = tally
         return tally
 
@@ -267,7 +272,7 @@ class ArmedTap:
         if self.calls.root is not None:
             self._names.learn(self.calls.root)
         weights, is_channels_first = fed
-        axis = _axis(z, weights, is_channels_first=is_channels_first)
+        axis = unit_axis(z, weights, is_channels_first=is_channels_first)
         same = (origin.identity(weights), name, reading.activation, z.shape[axis])
         known = self._by_owner.get(same)
         if known is not None and (weights or not origin.is_activation or origin.is_loose):
@@ -275,7 +280,8 @@ class ArmedTap:
         owner = self._names.of_weights(weights)
         if name is None:
             name = self._name(origin, reading, owner)
-        tally = self._add(name, reading, z, axis, (weights, owner, origin.place()))
+        place = None if _is_recomputing() and not origin.is_direct else origin.place()
+        tally = self._add(name, reading, z, axis, (weights, owner, place))
         if tally is not None:
             self._by_owner[same] = tally
         return tally
@@ -375,17 +381,6 @@ def _read_module(module: nn.Module) -> Reading | None:
     if isinstance(threshold, float):
         return Reading(entry.name, Silence.DEAD, Source.INPUT, low=threshold)
     return Reading(entry.name, Silence.DORMANT)
-
-
-def _axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) -> int:
-    """Return the unit axis: the usual one of what feeds it, unless only another one fits."""
-    usual = 1 if is_channels_first or (not weights and z.ndim in {4, 5}) else z.ndim - 1
-    units = {size for weight in weights for size in weight.shape[:1]}
-    if weights and z.shape[usual] not in units:
-        fitting = [axis for axis in range(1, z.ndim) if z.shape[axis] in units]
-        if len(fitting) == 1:
-            return fitting[0]
-    return usual
 
 
 def _moments(slope: Tensor) -> Moments:
