@@ -1,6 +1,7 @@
 """Which module is being called, and from which line of the user's code, while a tap is armed."""
 
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ Position = tuple[CodeType, int]
 
 _INNER = tuple(f"{module.__path__[0]}/" for module in (sys.modules["torch"], sys.modules["relume"]))
 
+_MODULE_CALL = nn.Module._wrapped_call_impl.__code__  # noqa: SLF001
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -44,7 +47,7 @@ class Call:
     Attributes:
         module: What is called; None for code outside of all modules.
         is_quiet: Whether the calls inside it are passed over, since its output is seen instead.
-        counts: How often each activation was applied directly inside this call.
+        counts: How often each activation was applied from each place in the code of this call.
     """
 
     __slots__ = ("counts", "is_quiet", "module")
@@ -67,6 +70,7 @@ class Calls:
         number: Of the present pass: each outermost call is one.
         rows: Rows of the present pass: the length of the first tensor that it was called with;
             None where it was called with none.
+        fault: The first fault of ours.
     """
 
     def __init__(
@@ -77,14 +81,17 @@ class Calls:
         self.stack = [Call(None, is_quiet=False)]
         self.number = 0
         self.rows: int | None = None
+        self.fault: Exception | None = None
         self._on_return = on_return
         self._kind_of = kind_of
         self._kinds: dict[type[nn.Module], Kind] = {}
         self._hooks: list[RemovableHandle] = []
+        self._thread = 0
         self._input: weakref.ref[Tensor] | None = None
 
     def attach(self) -> None:
-        """Follow the calls of every module from now on."""
+        """Follow the calls of every module from now on, in this thread."""
+        self._thread = threading.get_ident()
         self._hooks = [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
@@ -103,18 +110,26 @@ class Calls:
         return self.stack[1].module if len(self.stack) > 1 else None
 
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         stack = self.stack
-        if len(stack) == 1:
-            self.begin_pass(leading_rows(inputs))
-            self._remember(inputs)
-        if module.__dict__.get("batch_first", True) is False:
-            self._take_second_axis(inputs)
+        is_quiet = stack[-1].is_quiet
+        try:
+            if len(stack) == 1:
+                self.begin_pass(leading_rows(inputs))
+                self._remember(inputs)
+            if module.__dict__.get("batch_first", True) is False:
+                self._take_second_axis(inputs)
+            is_quiet = is_quiet or self._kind(module).is_quiet
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
+        stack.append(Call(module, is_quiet))
+
+    def _kind(self, module: nn.Module) -> Kind:
         kind = self._kinds.get(type(module))
         if kind is None:
             kind = self._kinds[type(module)] = self._kind_of(type(module))
-        stack.append(Call(module, kind.is_quiet or stack[-1].is_quiet))
+        return kind
 
     def begin_pass(self, rows: int | None) -> None:
         """Count a pass, with its rows."""
@@ -133,16 +148,16 @@ class Calls:
     def _take_second_axis(self, inputs: tuple[Any, ...]) -> None:
         """Where time comes before rows, count the rows."""
         x = inputs[0] if inputs else None
-        if isinstance(x, Tensor) and x.ndim == 3 and self.rows == x.shape[0]:
+        if isinstance(x, Tensor) and x.ndim == 3 and not x.is_nested and self.rows == x.shape[0]:
             self.rows = x.shape[1]
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         stack = self.stack
         if len(stack) > 1 and stack[-1].module is module:
             stack.pop()
-            if output is not None and self._kinds[type(module)].is_seen:
+            if output is not None and self._kind(module).is_seen:
                 self._on_return(module, inputs, output)
 
 
@@ -154,10 +169,29 @@ def user_frame(depth: int) -> FrameType | None:
 
     Cost: about 0.1 us a frame.
     """
-    frame: FrameType | None = sys._getframe(depth + 1)  # noqa: SLF001
-    while frame is not None and frame.f_code.co_filename.startswith(_INNER):
+    return user_line(caller_of(depth + 1))[0]
+
+
+def caller_of(depth: int) -> FrameType | None:
+    """Return the frame that is this many calls above the caller's."""
+    return sys._getframe(depth + 1)  # noqa: SLF001
+
+
+def user_line(frame: FrameType | None, *, beyond: int = 0) -> tuple[FrameType | None, int]:
+    """Return the nearest frame of the user's, and how many calls of modules lie before it.
+
+    Args:
+        frame: Where the search begins.
+        beyond: How many calls of modules must lie before it.
+    """
+    passed = 0
+    while frame is not None:
+        if frame.f_code is _MODULE_CALL:
+            passed += 1
+        elif passed >= beyond and not frame.f_code.co_filename.startswith(_INNER):
+            break
         frame = frame.f_back
-    return frame
+    return frame, passed
 
 
 def place_of(frame: FrameType) -> str:

@@ -6,13 +6,19 @@ is put back at the end. A wrapper that somebody still holds then simply calls to
 """
 
 import functools
+import gc
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
+from relume.observe.aside import Fused
+from relume.observe.fused import FUSED
 from relume.observe.rectifiers import RECTIFIERS, Rectifier, namespace
 
 
@@ -22,6 +28,16 @@ class Tap(Protocol):
     def call(
         self,
         rectifier: Rectifier,
+        original: Callable[..., Any],
+        args: Sequence[Any],
+        named: Mapping[str, Any],
+    ) -> Any:
+        """Call the original exactly once and return what it returns."""
+        ...
+
+    def call_fused(
+        self,
+        fused: Fused,
         original: Callable[..., Any],
         args: Sequence[Any],
         named: Mapping[str, Any],
@@ -44,6 +60,7 @@ class _Patch:
     holder: Any
     name: str
     original: Any
+    wrapper: Any
     was_own: bool  # whether the holder itself had the name, rather than inheriting it
 
 
@@ -58,37 +75,51 @@ class Interception:
         self._switch = switch
         self._patches: list[_Patch] = []
         self._wrappers: dict[int, Callable[..., Any]] = {}
+        self._attributes: list[tuple[weakref.ref[nn.Module], str, Any]] = []
 
     def install(self) -> None:
-        """Patch every function of ``RECTIFIERS`` and the names already bound to them."""
-        for rectifier in RECTIFIERS:
-            for space, name in rectifier.places:
-                self._patch(namespace(space), name, rectifier)
+        """Patch every function of ``RECTIFIERS`` and ``FUSED``, and the names bound to them."""
+        kinds: tuple[Rectifier | Fused, ...] = (*RECTIFIERS, *FUSED)
+        for kind in kinds:
+            for space, name in kind.places:
+                self._patch(space, name, kind)
         self._rebind_early_names()
+        self._rebind_attributes()
 
     def remove(self) -> None:
-        """Put everything back as it was."""
+        """Put everything back as it was, but what others have replaced since."""
         while self._patches:
             patch = self._patches.pop()
+            if vars(patch.holder).get(patch.name) is not patch.wrapper:
+                continue
             if patch.was_own:
                 setattr(patch.holder, patch.name, patch.original)
             else:
                 delattr(patch.holder, patch.name)
+        for network, name, original in self._attributes:
+            held = network()
+            if held is not None and held.__dict__.get(name) is self._wrappers.get(id(original)):
+                held.__dict__[name] = original
+        self._attributes.clear()
+        for wrapper in self._wrappers.values():
+            _jit_names().pop(id(wrapper), None)
         self._wrappers.clear()
 
-    def _patch(self, holder: Any, name: str, rectifier: Rectifier) -> None:
+    def _patch(self, space: str, name: str, kind: Rectifier | Fused) -> None:
+        holder = namespace(space)
         original = getattr(holder, name, None)
         if original is None:
             return
         wrapper = self._wrappers.get(id(original))
         if wrapper is None:
-            wrapper = _wrapped(original, rectifier, self._switch)
+            wrapper = _wrapped(original, kind, self._switch)
             self._wrappers[id(original)] = wrapper
+            _name_as(wrapper, holder, name)
             _tell_jit(original, wrapper)
         self._set(holder, name, original, wrapper)
 
     def _set(self, holder: Any, name: str, original: Any, wrapper: Any) -> None:
-        self._patches.append(_Patch(holder, name, original, name in vars(holder)))
+        self._patches.append(_Patch(holder, name, original, wrapper, name in vars(holder)))
         setattr(holder, name, wrapper)
 
     def _rebind_early_names(self) -> None:
@@ -96,13 +127,28 @@ class Interception:
             if _belongs_to_us_or_torch(getattr(module, "__name__", "")):
                 continue
             for name, value in _attributes(module):
-                wrapper = self._wrappers.get(id(value))
-                if wrapper is not None and value is getattr(wrapper, "__wrapped__", None):
+                wrapper = self._wrapper_of(value)
+                if wrapper is not None:
                     self._set(module, name, value, wrapper)
+
+    def _rebind_attributes(self) -> None:
+        """Bind anew what networks keep: ``TransformerEncoderLayer(activation="gelu")`` does."""
+        for network in gc.get_objects():
+            if not issubclass(type(network), nn.Module):
+                continue
+            for name, value in list(network.__dict__.items()):
+                wrapper = self._wrapper_of(value)
+                if wrapper is not None:
+                    network.__dict__[name] = wrapper
+                    self._attributes.append((weakref.ref(network), name, value))
+
+    def _wrapper_of(self, value: Any) -> Callable[..., Any] | None:
+        wrapper = self._wrappers.get(id(value))
+        return wrapper if value is getattr(wrapper, "__wrapped__", self) else None
 
 
 def _wrapped(
-    original: Callable[..., Any], rectifier: Rectifier, switch: Switch
+    original: Callable[..., Any], kind: Rectifier | Fused, switch: Switch
 ) -> Callable[..., Any]:
     is_compiling = torch.compiler.is_compiling
 
@@ -112,18 +158,35 @@ def _wrapped(
         tap = switch.tap
         if tap is None:
             return original(*args, **named)
-        return tap.call(rectifier, original, args, named)
+        if isinstance(kind, Fused):
+            return tap.call_fused(kind, original, args, named)
+        return tap.call(kind, original, args, named)
 
     return functools.wraps(original)(wrapper)
 
 
+def _name_as(wrapper: Any, holder: Any, name: str) -> None:
+    """Name the wrapper by its place, where pickle looks for it: later torch's own is found."""
+    is_class = isinstance(holder, type)
+    wrapper.__module__ = holder.__module__ if is_class else holder.__name__
+    wrapper.__qualname__ = f"{holder.__qualname__}.{name}" if is_class else name
+
+
 def _tell_jit(original: Any, wrapper: Any) -> None:
     """Let TorchScript compile the wrapper as the operator that it wraps."""
+    table = _jit_names()
+    if id(original) in table:
+        table[id(wrapper)] = table[id(original)]
+    elif isinstance(original, FunctionType):
+        # How torch.jit is told to compile another function instead.
+        vars(wrapper).update(__script_if_tracing_wrapper=True, __original_fn=original)
+
+
+def _jit_names() -> dict[int, str]:
     from torch.jit import _builtins
 
     table: dict[int, str] = getattr(_builtins, "_get_builtin_table", dict)()
-    if id(original) in table:
-        table[id(wrapper)] = table[id(original)]
+    return table
 
 
 def _attributes(module: Any) -> Iterator[tuple[str, Any]]:

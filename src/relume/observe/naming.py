@@ -34,8 +34,8 @@ class Names:
         return tuple(self._roots)
 
     def learn(self, root: nn.Module) -> None:
-        """Take up a model, unless it is a part of one that is known."""
-        if id(root) in self._modules:
+        """Take up a model, unless it is a part of one that is known or has nothing to train."""
+        if id(root) in self._modules or next(root.parameters(), None) is None:
             return
         prefix = ""
         if self._roots:

@@ -1,7 +1,7 @@
 """Which weights feed an activation, read off the autograd graph; reads only."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,6 +23,9 @@ _PASSED = (
     "Embedding", "Detach", "Where", "Index", "Swapaxes", "Movedim", "Unfold", "Unflatten",
 )  # fmt: skip
 
+_INPUT_AT = {"Addmm": 1, "Baddbmm": 1, "Addbmm": 1, "Mm": 0, "Bmm": 0, "Linear": 0, "Matmul": 0}
+"""Which operand of a product is its input, unless that is a parameter."""
+
 _LAID_OUT = ("T", "Transpose", "ToCopy", "Expand", "View", "Permute")
 """What may stand between a product and its weights."""
 
@@ -42,7 +45,7 @@ class Feeding:
     product: Any
 
 
-def feeding(node: Any) -> Feeding | None:
+def feeding(node: Any, *, is_arithmetic: bool = False) -> Feeding | None:
     """Return the weights nearest above a node of the autograd graph.
 
     Walks from the node through reshapes, sums, norms and dropout to the first product that reads a
@@ -50,6 +53,8 @@ def feeding(node: Any) -> Feeding | None:
 
     Args:
         node: ``grad_fn`` of the pre-activation; None where there is no graph.
+        is_arithmetic: Whether the activation may be none: behind a difference, as in the margin of
+            a loss, it is none.
 
     Cost: a few microseconds for each node on the way.
     """
@@ -57,6 +62,7 @@ def feeding(node: Any) -> Feeding | None:
         return None
     is_channels_first = None
     waiting, seen = deque([node]), set[Any]()
+    biases: list[Tensor] = []
     while waiting and len(seen) < MOST_NODES:
         node = waiting.popleft()
         if node is None or node in seen:
@@ -65,12 +71,13 @@ def feeding(node: Any) -> Feeding | None:
         name = _kind(node)
         if is_channels_first is None and (_is_one(name, _NORMS) or _is_one(name, _CHANNELS_FIRST)):
             is_channels_first = _is_one(name, _CHANNELS_FIRST)
+        biases.extend(_biases(node, name))
         if _is_one(name, _PRODUCTS) or "Convolution" in name:
-            weights = _weights(node)
+            weights = _matrices_first((*_leaves(node), *biases))
             if weights:
                 first = "Convolution" in name if is_channels_first is None else is_channels_first
                 return Feeding(weights, first, node)
-        if _is_one(name, _NORMS) or _is_one(name, _PASSED) or _is_one(name, _PRODUCTS):
+        if _is_passed(name) and not (is_arithmetic and name == "Sub"):
             waiting.extend(below for below, _ in node.next_functions)
     return None
 
@@ -97,20 +104,50 @@ def sources(product: Any, outputs: Mapping[Any, T]) -> tuple[T, ...]:
     return tuple(found)
 
 
-def _weights(product: Any) -> tuple[Tensor, ...]:
-    """Return what a product reads of leaves, matrices first; parameters alone, if there are any."""
-    leaves = sorted(_leaves(product), key=lambda leaf: -leaf.ndim)
-    return tuple(leaf for leaf in leaves if isinstance(leaf, nn.Parameter)) or tuple(leaves)
+def _biases(node: Any, name: str) -> Iterator[Tensor]:
+    """Yield the vectors that a sum adds: the bias of a product written out by hand."""
+    for operand, _ in node.next_functions if name == "Add" else ():
+        leaf = getattr(operand, "variable", None)
+        if leaf is not None and leaf.ndim == 1:
+            yield leaf
+
+
+def _matrices_first(leaves: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Return the leaves of a product, matrices and kernels first; none without one of these."""
+    ordered = sorted(leaves, key=lambda leaf: -leaf.ndim)
+    return tuple(ordered) if ordered and ordered[0].ndim > 1 else ()
+
+
+def unit_axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) -> int:
+    """Return the unit axis: the usual one of what feeds it, unless only another one fits."""
+    usual = 1 if is_channels_first or (not weights and z.ndim in {4, 5}) else z.ndim - 1
+    units = {size for weight in weights for size in weight.shape[:1]}
+    # A matrix written out by hand may have its units second.
+    units.update(w.shape[-1] for w in weights if w.ndim == 2 and not isinstance(w, nn.Parameter))
+    if weights and z.shape[usual] not in units:
+        fitting = [axis for axis in range(1, z.ndim) if z.shape[axis] in units]
+        if len(fitting) == 1:
+            return fitting[0]
+    return usual
+
+
+def _is_passed(name: str) -> bool:
+    return any(_is_one(name, kinds) for kinds in (_NORMS, _PASSED, _PRODUCTS))
 
 
 def _leaves(node: Any) -> Iterator[Tensor]:
-    """Yield the leaves that a product reads: directly, transposed, or cast to another type."""
-    for operand, _ in node.next_functions:
+    """Yield the leaves that a product reads: directly, transposed, or cast to another type.
+
+    Its input is none of them, though it is a leaf where its gradient is asked for.
+    """
+    input_at = _INPUT_AT.get(_kind(node), 0 if "Convolution" in _kind(node) else -1)
+    for index, (operand, _) in enumerate(node.next_functions):
         below = operand
         while below is not None and _is_one(_kind(below), _LAID_OUT):
             below = below.next_functions[0][0]
-        if below is not None and hasattr(below, "variable"):
-            yield below.variable
+        leaf = getattr(below, "variable", None)
+        if leaf is not None and (index != input_at or isinstance(leaf, nn.Parameter)):
+            yield leaf
 
 
 def _kind(node: Any) -> str:

@@ -49,7 +49,7 @@ def leading_rows(batch: object) -> int | None:
         5
     """
     if isinstance(batch, Tensor):
-        return batch.shape[0] if batch.ndim else 1
+        return batch.size(0) if batch.ndim else 1  # a nested tensor has no shape
     if isinstance(batch, Mapping):
         batch = tuple(batch.values())
     if isinstance(batch, tuple | list):

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relume.observe.plain import is_plain
+
 
 class Silence(StrEnum):
     """What it is called when no value of a unit was live."""
@@ -23,6 +25,7 @@ class Source(StrEnum):
 
     OUTPUT = "output"
     INPUT = "input"  # read before the call, which may overwrite it
+    NONZERO = "nonzero"  # the output, live on both sides of zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Reading:
         low: Lower end of the live interval.
         high: Its upper end.
         slope: The slopes of a parametric ReLU, where it has some.
+        gate_axis: Of a gated unit, the axis whose second half is the gates, which are read.
     """
 
     activation: str
@@ -44,6 +48,14 @@ class Reading:
     low: float = 0.0
     high: float = math.inf
     slope: Tensor | None = None
+    gate_axis: int | None = None
+
+    def read_part(self, z: Tensor) -> Tensor:
+        """Return the part of the input that has the units of the output."""
+        if self.gate_axis is None:
+            return z
+        half = z.shape[self.gate_axis] // 2
+        return z.detach().narrow(self.gate_axis, half, half)
 
 
 Reader = Callable[[Sequence[Any], Mapping[str, Any]], Reading | None]
@@ -69,6 +81,7 @@ STEEP = 0.01
 """A bounded activation is live where its slope exceeds this share of its greatest."""
 _TANH_END = math.sqrt(1 - STEEP)
 _SIGMOID_END = (1 - _TANH_END) / 2
+_SOFTSIGN_END = 1 - math.sqrt(STEEP)
 
 
 def _always(reading: Reading) -> Reader:
@@ -129,12 +142,20 @@ def _clipping(name: str, low: Any, high: Any) -> Reading | None:
 
 
 def _larger_than_zero(args: Sequence[Any], named: Mapping[str, Any]) -> Reading | None:
-    """``maximum(x, 0)``: the other tensor is a single zero on the CPU."""
+    """``maximum(x, 0)``: the other tensor is zero, and on the CPU, so that looking costs little."""
     other = _argument(args, named, 1, "other", None)
-    is_scalar = isinstance(other, Tensor) and other.numel() == 1 and other.device.type == "cpu"
-    if not is_scalar or type(other) is not Tensor or float(other) != 0:
+    if type(other) is not Tensor or other.requires_grad or not is_plain(other):
+        return None
+    if other.device.type != "cpu" or bool(other.count_nonzero()):
         return None
     return RELU
+
+
+def _glu(args: Sequence[Any], named: Mapping[str, Any]) -> Reading:
+    """A gated linear unit is silent where its gate is shut: below 1 % open."""
+    axis = _argument(args, named, 1, "dim", -1)
+    shut = math.log(STEEP / (1 - STEEP))
+    return Reading("glu", source=Source.INPUT, low=shut, gate_axis=axis)
 
 
 def _is_number(value: Any) -> bool:
@@ -142,6 +163,9 @@ def _is_number(value: Any) -> bool:
 
 
 RELU = Reading("relu", Silence.DEAD)
+GELU = Reading("gelu")
+TANH = Reading("tanh", Silence.SATURATED, low=-_TANH_END, high=_TANH_END)
+SIGMOID = Reading("sigmoid", Silence.SATURATED, low=_SIGMOID_END, high=1 - _SIGMOID_END)
 _HARDSWISH = Reading("hardswish", Silence.DEAD, Source.INPUT, low=-3.0)
 _TORCH, _METHODS, _NN, _F = "torch", "torch.Tensor", "torch._C._nn", "torch.nn.functional"
 
@@ -188,7 +212,7 @@ RECTIFIERS: tuple[Rectifier, ...] = (
     Rectifier(
         (*_places("celu", "celu_", among=(_TORCH,)), (_F, "celu_")), _always(Reading("celu"))
     ),
-    Rectifier(((_NN, "gelu"), (_F, "gelu")), _always(Reading("gelu"))),
+    Rectifier(((_NN, "gelu"), (_F, "gelu")), _always(GELU)),
     Rectifier(_places("silu", "silu_", among=(_NN,)), _always(Reading("swish"))),
     Rectifier(_places("mish", "mish_", among=(_NN,)), _always(Reading("mish"))),
     Rectifier(
@@ -202,24 +226,29 @@ RECTIFIERS: tuple[Rectifier, ...] = (
     ),
     Rectifier(
         _places("tanh", "tanh_", among=(_TORCH, _METHODS)),
-        _always(Reading("tanh", Silence.SATURATED, low=-_TANH_END, high=_TANH_END)),
+        _always(TANH),
         is_arithmetic=True,
     ),
     Rectifier(
         _places("sigmoid", "sigmoid_", among=(_TORCH, _METHODS)),
-        _always(Reading("sigmoid", Silence.SATURATED, low=_SIGMOID_END, high=1 - _SIGMOID_END)),
+        _always(SIGMOID),
         is_arithmetic=True,
     ),
     Rectifier(((_F, "logsigmoid"),), _always(Reading("log_sigmoid", source=Source.INPUT))),
     Rectifier(
-        (*_places("hardshrink", among=(_TORCH, _METHODS, _F)),),
-        _always(Reading("hardshrink", source=Source.INPUT)),
+        _places("hardshrink", among=(_TORCH, _METHODS, _F)),
+        _always(Reading("hardshrink", Silence.DEAD, Source.NONZERO)),
     ),
     Rectifier(
         ((_NN, "softshrink"), (_F, "softshrink")),
-        _always(Reading("softshrink", source=Source.INPUT)),
+        _always(Reading("softshrink", Silence.DEAD, Source.NONZERO)),
     ),
-    Rectifier(((_NN, "glu"),), _always(Reading("glu"))),
+    Rectifier(((_F, "tanhshrink"),), _always(Reading("tanhshrink", source=Source.NONZERO))),
+    Rectifier(
+        ((_F, "softsign"),),
+        _always(Reading("softsign", Silence.SATURATED, low=-_SOFTSIGN_END, high=_SOFTSIGN_END)),
+    ),
+    Rectifier(((_NN, "glu"),), _glu),
 )
 """Every function that is observed, in-place forms and methods too.
 

@@ -71,6 +71,8 @@ class Tally:
             self._sums.add_output(a, self.axis)
         elif reading.source is Source.INPUT:
             self._sums.add_output(a, self.axis)
+        elif reading.source is Source.NONZERO:
+            self._sums.add_output_nonzero(a, self.axis)
         else:
             self._sums.add_output_above(a, self.axis, reading.low)
         if rows is not None:

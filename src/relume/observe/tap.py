@@ -7,15 +7,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_functorch_wrapped_tensor
 
 from relume.nn.registry import activation_of, activation_of_class, firing_threshold
+from relume.observe.aside import Aside, Fused, Part
 from relume.observe.calls import Calls, Kind, place_of, user_frame
+from relume.observe.fused import hidden_weights
 from relume.observe.naming import Names
-from relume.observe.ownership import Feeding, feeding, sources
+from relume.observe.ownership import feeding, sources, unit_axis
+from relume.observe.plain import floating, has_values, is_plain, oddity
 from relume.observe.rectifiers import Reading, Rectifier, Silence, Source
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
+from relume.observe.where import Where, where
 from relume.runs.records import Layer, Moments
 
 MOST_SITES = 4096
@@ -31,6 +34,7 @@ class _Seen:
 
     tally: Tally
     reading: Reading
+    most_rows: int | None = None
 
 
 class ArmedTap:
@@ -57,7 +61,6 @@ class ArmedTap:
         self.gradient_scale: Callable[[], Tensor | None] = lambda: None
         self.on_output: Callable[[Tally, Tensor], None] | None = None
         self.calls = Calls(self._returned, kind_of)
-        self.calls.begin_pass(None)
         self.names = names
         self._unobserved = unobserved
         self._in_evaluation = in_evaluation
@@ -74,6 +77,7 @@ class ArmedTap:
         self._armed_steps += 1
         self._thread = threading.get_ident()
         self._is_armed = True
+        self.begin_step()
         self.calls.attach()
 
     def begin_step(self) -> None:
@@ -87,6 +91,7 @@ class ArmedTap:
         self._is_armed = False
         self._nodes.clear()
         self.calls.detach()
+        self.fault = self.fault or self.calls.fault
 
     def call(
         self,
@@ -105,16 +110,86 @@ class ArmedTap:
             self.fault, seen = error, None
         finally:
             self._is_busy = False
-        output = original(*args, **named)
-        if seen is not None:
-            self._is_busy = True
-            try:
-                self._after(seen, output)
-            except Exception as error:  # noqa: BLE001
-                self.fault = error
-            finally:
-                self._is_busy = False
+        if seen is None:
+            return original(*args, **named)
+        self._is_busy = True  # what torch calls inside it is a part of it
+        try:
+            output = original(*args, **named)
+            self._note_output(seen, output)
+        finally:
+            self._is_busy = False
         return output
+
+    def _note_output(self, seen: _Seen, output: Any) -> None:
+        try:
+            self._after(seen, output)
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
+
+    def call_fused(
+        self,
+        fused: Fused,
+        original: Callable[..., Any],
+        args: Sequence[Any],
+        named: Mapping[str, Any],
+    ) -> Any:
+        """Call a fused operation exactly once, and see the activations inside it."""
+        output = original(*args, **named)
+        if self._is_busy or self.fault is not None or threading.get_ident() != self._thread:
+            return output
+        self._is_busy = True
+        try:
+            self._see_fused(fused, original, args, named, output)
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
+        finally:
+            self._is_busy = False
+        return output
+
+    def _see_fused(
+        self,
+        fused: Fused,
+        original: Callable[..., Any],
+        args: Sequence[Any],
+        named: Mapping[str, Any],
+        output: Any,
+    ) -> None:
+        if self.calls.stack[-1].is_quiet or not self._counts():
+            return
+        if self.calls.root is not None:
+            self.names.learn(self.calls.root)
+        aside = Aside(self, where(self.calls), fused.name)
+        if not all(is_plain(given) or given.is_nested for given in floating(args)):
+            aside.miss("of an odd tensor")
+            return
+        with torch.no_grad():
+            fused.see(aside, original, args, named, output)
+
+    def add_part(
+        self, part: Part, values: Tensor, rows: int, origin: Where, name: str | None
+    ) -> None:
+        """Add up the values of one part of a fused operation, at its site."""
+        key = (*origin.key, part.suffix)
+        tally = self._known.get(key)
+        if tally is None:
+            tally = self._site(part.reading, values, (part.weights, False), origin, name)
+            self._known[key] = tally
+        if tally is None:
+            return
+        if not part.has_whole_gradient:
+            tally.has_whole_gradient = False
+        if values.ndim <= tally.axis:  # unfused, the same site has more axes
+            values = values[(None,) * (tally.axis + 1 - values.ndim)]
+        if tally.fits(values) and not (_is_recomputing() and tally.awaits_gradient):
+            self._after(_Seen(tally, part.reading, rows), values)
+
+    def miss(self, what: str, place: str | None) -> None:
+        """Take note of what is not observed."""
+        self._unobserved.note(what, place)
+
+    def name_of(self, module: nn.Module | None) -> str:
+        """Return the name of a module; empty where none is known."""
+        return self.names.of_module(module)
 
     def _before(
         self, rectifier: Rectifier, args: Sequence[Any], named: Mapping[str, Any]
@@ -123,34 +198,30 @@ class ArmedTap:
         z = args[0] if args else named.get("input", named.get("self"))
         if reading is None or self.calls.stack[-1].is_quiet or not isinstance(z, Tensor):
             return None
-        if not _is_plain(z):
+        if not is_plain(z):
             self._note_odd(reading, z)
             return None
-        is_second_run = _is_recomputing()
-        if not (is_second_run or self._counts()):
+        if not self._counts():
             return None
         tally = self._tally_of(rectifier, reading, z)
-        if tally is None:
-            return None
-        if not is_second_run:
-            tally.add_input(z, reading)
+        if tally is None or (_is_recomputing() and tally.awaits_gradient):
+            return None  # or its first run was seen
+        tally.add_input(reading.read_part(z), reading)
         return _Seen(tally, reading)
 
     def _after(self, seen: _Seen, a: Any) -> None:
         tally = seen.tally
         if not isinstance(a, Tensor):
             return
+        tally.add_output(a, seen.reading, self._new_rows(tally, a, seen.most_rows))
+        if seen.reading.slope is not None:
+            tally.slopes += _moments(seen.reading.slope)
+        if self.on_output is not None:
+            self.on_output(tally, a)
         if not _is_recomputing():
-            tally.add_output(a, seen.reading, self._new_rows(tally, a))
-            if seen.reading.slope is not None:
-                tally.slopes += _moments(seen.reading.slope)
-            if self.on_output is not None:
-                self.on_output(tally, a)
             tally.awaits_gradient = a.requires_grad
             if a.requires_grad and self._armed_steps <= LEARNING_STEPS:
                 self._nodes[a.grad_fn] = tally
-        elif tally.awaits_gradient or not a.requires_grad:
-            return  # the gradient comes by the first pass
         if a.requires_grad and tally.has_whole_gradient:
             a.register_hook(self._receiver(tally))  # type: ignore[no-untyped-call]
 
@@ -171,65 +242,73 @@ class ArmedTap:
         return tally.receive
 
     def _counts(self) -> bool:
-        """Whether the present pass is one of the training."""
-        if torch.is_grad_enabled() or self._in_evaluation:
-            return True
-        root = self.calls.root  # a reentrant checkpoint runs first without gradients
-        return root is not None and root.training
+        """Whether the present pass is one of the training.
 
-    def _new_rows(self, tally: Tally, a: Tensor) -> int | None:
+        A reentrant checkpoint runs first without gradients: its second run, with them, counts.
+        """
+        if torch.is_grad_enabled():
+            return True
+        root = self.calls.root
+        if root is not None and root.training:
+            self.names.learn(root)  # its second run begins inside it
+        return self._in_evaluation and (root is None or not root.training)
+
+    def _new_rows(self, tally: Tally, a: Tensor, most: int | None) -> int | None:
         if tally.last_pass == self.calls.number:
             return None
         tally.last_pass = self.calls.number
-        return self.calls.rows if self.calls.rows is not None else a.shape[0]
+        rows = self.calls.rows if self.calls.rows is not None else a.shape[0]
+        return rows if most is None else min(rows, most)
 
     def _tally_of(self, rectifier: Rectifier, reading: Reading, z: Tensor) -> Tally | None:
-        call = self.calls.stack[-1]
-        frame = user_frame(2)
-        position = (frame.f_code, frame.f_lasti) if frame is not None else None
-        here = (id(call.module), position)
-        ordinal = call.counts[here] = call.counts.get(here, 0) + 1
-        key = (*here, ordinal)
-        if key in self._known:
-            tally = self._known[key]
-            if tally is None or tally.fits(z):
+        origin = where(self.calls)
+        if origin.key in self._known:
+            tally = self._known[origin.key]
+            if tally is None or tally.fits(reading.read_part(z)):
                 return tally
-        place = place_of(frame) if frame is not None else None
-        tally = self._find(rectifier, reading, z, here, place)
-        self._known[key] = tally
-        return tally
-
-    def _find(
-        self, rectifier: Rectifier, reading: Reading, z: Tensor, here: object, place: str | None
-    ) -> Tally | None:
-        """Return the site of a call seen for the first time; None where it is none."""
-        module = self.calls.stack[-1].module
-        if self.calls.root is not None:
-            self.names.learn(self.calls.root)
-        fed = feeding(z.grad_fn)
-        weights = fed.weights if fed is not None else ()
-        is_module = module is not None and _is_activation(module)
-        if not weights and rectifier.is_arithmetic and not is_module:
+        is_module = type(origin.module).__module__ == "torch.nn.modules.activation"
+        is_arithmetic = rectifier.is_arithmetic and not is_module
+        fed = feeding(z.grad_fn, is_arithmetic=is_arithmetic)
+        if is_arithmetic and (fed is None or not fed.weights):
+            if fed is not None or z.grad_fn is not None:
+                self._known[origin.key] = None
             return None
         if z.ndim < 2:
-            self._unobserved.note(f"{reading.activation} of a single row", place)
+            self._unobserved.note(f"{reading.activation} of a single row", origin.place())
             return None
-        axis = _axis(z, weights, is_channels_first=fed is not None and fed.is_channels_first)
-        same = (here, tuple(map(id, weights)), z.shape[axis])
-        known = self._by_owner.get(same) if weights or not is_module else None
-        if known is not None:  # the same weights again: a recurrence, not another layer
-            return known
+        weights = hidden_weights(origin.module) or (fed.weights if fed is not None else ())
+        is_channels_first = fed is not None and fed.is_channels_first
+        tally = self._site(reading, reading.read_part(z), (weights, is_channels_first), origin)
+        self._known[origin.key] = tally
+        if tally is not None and fed is not None and not tally.sources:
+            tally.sources = sources(fed.product, self._nodes)
+        return tally
+
+    def _site(
+        self,
+        reading: Reading,
+        z: Tensor,
+        fed: tuple[tuple[Tensor, ...], bool],
+        origin: Where,
+        name: str | None = None,
+    ) -> Tally | None:
+        """Return the site of a call seen for the first time, which may be a known one's again."""
+        if self.calls.root is not None:
+            self.names.learn(self.calls.root)
+        weights, is_channels_first = fed
+        axis = unit_axis(z, weights, is_channels_first=is_channels_first)
+        same = (origin.identity(weights), name, reading.activation, z.shape[axis])
+        known = self._by_owner.get(same)
+        if known is not None and (weights or not origin.is_activation or origin.is_loose):
+            return known  # the same weights again: a recurrence, not another layer
         owner = self.names.of_weights(weights)
-        name = self._name(module, reading, owner, place, is_module=is_module)
+        if name is None:
+            name = self._name(origin, reading, owner)
+        place = None if _is_recomputing() and not origin.is_direct else origin.place()
         tally = self._add(name, reading, z, axis, (weights, owner, place))
         if tally is not None:
             self._by_owner[same] = tally
-            self._connect(tally, fed)
         return tally
-
-    def _connect(self, tally: Tally, fed: Feeding | None) -> None:
-        if fed is not None:
-            tally.sources = sources(fed.product, self._nodes)
 
     def _add(
         self,
@@ -256,21 +335,13 @@ class ArmedTap:
         self.tallies.append(tally)
         return tally
 
-    def _name(
-        self,
-        module: nn.Module | None,
-        reading: Reading,
-        owner: str | None,
-        place: str | None,
-        *,
-        is_module: bool,
-    ) -> str:
-        name = self.names.of_module(module)
-        if is_module and name:
+    def _name(self, origin: Where, reading: Reading, owner: str | None) -> str:
+        name = self.names.of_module(origin.module)
+        if origin.is_activation and name:
             return name
         if owner:
             return f"{reading.activation}({owner})"
-        within = name or place or "the script"
+        within = name or origin.place() or "the script"
         return f"{reading.activation} in {within}"
 
     def _returned(self, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -287,44 +358,31 @@ class ArmedTap:
 
     def _see_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
         read = _read_module(module)
-        a = output[0] if isinstance(output, tuple) else output
-        if read is None or not isinstance(a, Tensor) or not _is_plain(a):
+        if read is None or not isinstance(output, Tensor) or not is_plain(output):
             return
-        if _is_recomputing() or not self._counts():
+        if not self._counts():
             return
-        z = inputs[0] if read.source is Source.INPUT else a
-        key = (id(module), type(module))
-        if key not in self._known:
-            if self.calls.root is not None or len(self.calls.stack) == 1:
-                self.names.learn(self.calls.root or module)
-            self._known[key] = self._find_module(module, read, z)
-        tally = self._known[key]
-        if tally is not None and tally.fits(a):
-            tally.add_input(z, read)
-            self._after(_Seen(tally, read), a)
-
-    def _find_module(self, module: nn.Module, read: Reading, z: Tensor) -> Tally | None:
-        frame = user_frame(0)
-        place = place_of(frame) if frame is not None else None
-        weights: tuple[Tensor, ...] = tuple(module.parameters(recurse=False))
-        is_channels_first = False
-        if not isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        if not inputs and read.source is Source.INPUT:
+            return  # given by name: torch tells hooks nothing of it
+        z = inputs[0] if read.source is Source.INPUT else output
+        origin = where(self.calls, module)
+        tally = self._known.get(origin.key)
+        if tally is None or not tally.fits(output):
             fed = feeding(z.grad_fn)
-            weights = fed.weights if fed is not None else ()
-            is_channels_first = fed is not None and fed.is_channels_first
-        axis = _axis(z, weights, is_channels_first=is_channels_first)
-        name = self.names.of_module(module) or type(module).__name__
-        owner = self.names.of_weights(weights)
-        tally = self._add(name, read, z, axis, (weights, owner, place))
-        if tally is not None and isinstance(module, nn.RNNBase | nn.RNNCellBase):
-            tally.has_whole_gradient = False  # its output is also read inside, unseen
-        return tally
+            weights = (fed.weights, fed.is_channels_first) if fed is not None else ((), False)
+            tally = self._known[origin.key] = self._site(read, z, weights, origin)
+        if tally is None or not tally.fits(output):
+            return
+        if not (_is_recomputing() and tally.awaits_gradient):
+            tally.add_input(z, read)
+            self._after(_Seen(tally, read), output)
 
     def _note_odd(self, reading: Reading, z: Tensor) -> None:
+        if not has_values(z):
+            return
         frame = user_frame(2)
-        kind = "torch.func" if is_functorch_wrapped_tensor(z) else type(z).__name__
         self._unobserved.note(
-            f"{reading.activation} of {kind}", place_of(frame) if frame is not None else None
+            f"{reading.activation} of {oddity(z)}", place_of(frame) if frame is not None else None
         )
 
 
@@ -333,54 +391,19 @@ def _is_recomputing() -> bool:
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001
 
 
-def _is_plain(z: Tensor) -> bool:
-    """Whether there is a real tensor of floats behind it: no fake, no wrapper of torch.func."""
-    kind = type(z)
-    return (
-        (kind is Tensor or kind is nn.Parameter)
-        and z.is_floating_point()
-        and z.layout is torch.strided
-        and z.device.type != "meta"
-        and not is_functorch_wrapped_tensor(z)
-    )
-
-
-def _is_activation(module: nn.Module) -> bool:
-    """Whether a module is nothing but its activation: no other module in it, no matrix."""
-    return not module._modules and not any(  # noqa: SLF001
-        parameter is not None and parameter.ndim > 1
-        for parameter in module._parameters.values()  # noqa: SLF001
-    )
-
-
 def kind_of(module: type[nn.Module]) -> Kind:
     """Return how the modules of a class are treated: our own activations are seen as a whole."""
     is_ours = module.__module__.startswith("relume.nn.") and activation_of_class(module) is not None
-    return Kind(is_ours or issubclass(module, nn.RNNBase | nn.RNNCellBase), is_ours)
+    return Kind(is_seen=is_ours, is_quiet=is_ours)
 
 
 def _read_module(module: nn.Module) -> Reading | None:
-    if isinstance(module, nn.RNN | nn.RNNCell):  # its pre-activations stay inside
-        if module.nonlinearity == "relu":
-            return Reading("relu", Silence.DEAD)
-        return None
     entry, threshold = activation_of(module), firing_threshold(module)
     if entry is None:
         return None
     if isinstance(threshold, float):
         return Reading(entry.name, Silence.DEAD, Source.INPUT, low=threshold)
     return Reading(entry.name, Silence.DORMANT)
-
-
-def _axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) -> int:
-    """Return the unit axis: the usual one of what feeds it, unless only another one fits."""
-    usual = 1 if is_channels_first or (not weights and z.ndim in {4, 5}) else z.ndim - 1
-    units = {size for weight in weights for size in weight.shape[:1]}
-    if weights and z.shape[usual] not in units:
-        fitting = [axis for axis in range(1, z.ndim) if z.shape[axis] in units]
-        if len(fitting) == 1:
-            return fitting[0]
-    return usual
 
 
 def _moments(slope: Tensor) -> Moments:

@@ -1,0 +1,62 @@
+"""A tap that is armed for the length of a block."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from relume.observe.intercept import Interception, Switch
+from relume.observe.naming import Names
+from relume.observe.tally import Tally
+from relume.observe.tap import ArmedTap
+from relume.observe.unobserved import Unobserved
+
+
+class Watched:
+    """What an armed tap saw.
+
+    Attributes:
+        windows: Its activity by the name of the site, once the block is left.
+        layers: What the run file keeps of each site, by its name.
+        missed: What was not observed.
+    """
+
+    def __init__(self, *, in_evaluation: bool) -> None:
+        self.unobserved = Unobserved()
+        self.tap = ArmedTap(Names(), self.unobserved, in_evaluation=in_evaluation)
+
+    def close(self) -> None:
+        assert self.tap.fault is None, repr(self.tap.fault)
+        self.windows = {t.layer.name: t.end_window(1).activity for t in self.tap.tallies}
+        self.layers = {t.layer.name: t.layer for t in self.tap.tallies}
+        self.missed = [what for what, _ in self.unobserved.counts]
+
+    @property
+    def tallies(self) -> dict[str, Tally]:
+        return {tally.layer.name: tally for tally in self.tap.tallies}
+
+
+Watch = Callable[..., AbstractContextManager[Watched]]
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """Patch torch and arm a tap for the length of a block."""
+
+    @contextmanager
+    def watching(*, in_evaluation: bool = False) -> Iterator[Watched]:
+        switch = Switch()
+        interception = Interception(switch)
+        watched = Watched(in_evaluation=in_evaluation)
+        interception.install()
+        try:
+            watched.tap.arm()
+            switch.tap = watched.tap
+            yield watched
+        finally:
+            switch.tap = None
+            watched.tap.disarm()
+            interception.remove()
+        watched.close()
+
+    return watching
