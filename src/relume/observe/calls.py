@@ -68,17 +68,30 @@ class Calls:
 
     def attach(self) -> None:
         """Follow the calls of every module from now on."""
-        self._hooks = [
+        self.resume()
+
+    def resume(self) -> None:
+        """Hang the hooks, if they do not hang."""
+        self._hooks = self._hooks or [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
         ]
 
-    def detach(self) -> None:
-        """Leave no hook behind."""
+    def pause(self) -> None:
+        """Take the hooks away for a while: compiled code is guarded by the hooks that it sees."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+
+    def detach(self) -> None:
+        """Leave no hook behind."""
+        self.pause()
         self.stack = [Call(None)]
+
+    @property
+    def number_of_hooks(self) -> int:
+        """How many global hooks hang for it."""
+        return len(self._hooks)
 
     @property
     def root(self) -> nn.Module | None:
@@ -124,9 +137,14 @@ def user_frame(depth: int) -> FrameType | None:
     Cost: about 0.1 us a frame.
     """
     frame: FrameType | None = sys._getframe(depth + 1)  # noqa: SLF001
-    while frame is not None and frame.f_code.co_filename.startswith(_INNER):
+    while frame is not None and is_inner_file(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
+
+
+def is_inner_file(path: str) -> bool:
+    """Whether a file is torch's or ours."""
+    return path.startswith(_INNER)
 
 
 def place_of(frame: FrameType) -> str:

@@ -71,6 +71,16 @@ class ArmedTap:
         self._is_armed = False
         self.calls.detach()
 
+    @property
+    def is_seeing(self) -> bool:
+        """Whether it is armed, in this thread, and sound."""
+        return self._is_armed and self.fault is None and threading.get_ident() == self._thread
+
+    @property
+    def takes_gradients(self) -> bool:
+        """Whether it is armed and sound; gradients come in threads of their own."""
+        return self._is_armed and self.fault is None
+
     def call(
         self,
         rectifier: Rectifier,
@@ -109,8 +119,8 @@ class ArmedTap:
         if not _is_plain(z):
             self._note_odd(reading, z)
             return None
-        is_second_run = _is_recomputing()
-        if not (is_second_run or self._counts()):
+        is_second_run = is_recomputing()
+        if not (is_second_run or self.counts_now()):
             return None
         tally = self._tally_of(rectifier, reading, z)
         if tally is None:
@@ -123,10 +133,10 @@ class ArmedTap:
         tally = seen.tally
         if not isinstance(a, Tensor):
             return
-        if not _is_recomputing():
-            tally.add_output(a, seen.reading, self._new_rows(tally, a))
+        if not is_recomputing():
+            tally.add_output(a, seen.reading, self.new_rows(tally, a))
             if seen.reading.slope is not None:
-                tally.slopes += _moments(seen.reading.slope)
+                tally.slopes += moments(seen.reading.slope)
             tally.awaits_gradient = a.requires_grad
         elif tally.awaits_gradient or not a.requires_grad:
             return  # the gradient comes by the first pass
@@ -148,14 +158,14 @@ class ArmedTap:
             tally.receive = receive
         return tally.receive
 
-    def _counts(self) -> bool:
+    def counts_now(self) -> bool:
         """Whether the present pass is one of the training."""
         if torch.is_grad_enabled() or self._in_evaluation:
             return True
         root = self.calls.root  # a reentrant checkpoint runs first without gradients
         return root is not None and root.training
 
-    def _new_rows(self, tally: Tally, a: Tensor) -> int | None:
+    def new_rows(self, tally: Tally, a: Tensor) -> int | None:
         if tally.last_pass == self.calls.number:
             return None
         tally.last_pass = self.calls.number
@@ -186,25 +196,25 @@ class ArmedTap:
             self._names.learn(self.calls.root)
         fed = feeding(z.grad_fn)
         weights = fed.weights if fed is not None else ()
-        is_module = module is not None and _is_activation(module)
+        is_module = module is not None and is_activation(module)
         if not weights and rectifier.is_arithmetic and not is_module:
             return None
         if z.ndim < 2:
             self._unobserved.note(f"{reading.activation} of a single row", place)
             return None
-        axis = _axis(z, weights, is_channels_first=fed is not None and fed.is_channels_first)
+        axis = unit_axis(z, weights, is_channels_first=fed is not None and fed.is_channels_first)
         same = (here, tuple(map(id, weights)), z.shape[axis])
         known = self._by_owner.get(same) if weights or not is_module else None
         if known is not None:  # the same weights again: a recurrence, not another layer
             return known
         owner = self._names.of_weights(weights)
-        name = self._name(module, reading, owner, place, is_module=is_module)
-        tally = self._add(name, reading, z, axis, (weights, owner, place))
+        name = self.site_name(module, reading, owner, place, is_module=is_module)
+        tally = self.add_site(name, reading, z, axis, (weights, owner, place))
         if tally is not None:
             self._by_owner[same] = tally
         return tally
 
-    def _add(
+    def add_site(
         self,
         name: str,
         reading: Reading,
@@ -229,7 +239,7 @@ class ArmedTap:
         self.tallies.append(tally)
         return tally
 
-    def _name(
+    def site_name(
         self,
         module: nn.Module | None,
         reading: Reading,
@@ -259,11 +269,11 @@ class ArmedTap:
             self._is_busy = False
 
     def _see_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        read = _read_module(module)
+        read = read_module(module)
         a = output[0] if isinstance(output, tuple) else output
         if read is None or not isinstance(a, Tensor) or not _is_plain(a):
             return
-        if _is_recomputing() or not self._counts():
+        if is_recomputing() or not self.counts_now():
             return
         z = inputs[0] if read.source is Source.INPUT else a
         key = (id(module), type(module))
@@ -285,10 +295,10 @@ class ArmedTap:
             fed = feeding(z.grad_fn)
             weights = fed.weights if fed is not None else ()
             is_channels_first = fed is not None and fed.is_channels_first
-        axis = _axis(z, weights, is_channels_first=is_channels_first)
+        axis = unit_axis(z, weights, is_channels_first=is_channels_first)
         name = self._names.of_module(module) or type(module).__name__
         owner = self._names.of_weights(weights)
-        tally = self._add(name, read, z, axis, (weights, owner, place))
+        tally = self.add_site(name, read, z, axis, (weights, owner, place))
         if tally is not None and isinstance(module, nn.RNNBase | nn.RNNCellBase):
             tally.has_whole_gradient = False  # its output is also read inside, unseen
         return tally
@@ -301,7 +311,7 @@ class ArmedTap:
         )
 
 
-def _is_recomputing() -> bool:
+def is_recomputing() -> bool:
     """Whether a backward pass is under way: what runs then is a checkpoint's second run."""
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001
 
@@ -318,7 +328,7 @@ def _is_plain(z: Tensor) -> bool:
     )
 
 
-def _is_activation(module: nn.Module) -> bool:
+def is_activation(module: nn.Module) -> bool:
     """Whether a module is nothing but its activation: no other module in it, no matrix."""
     return not module._modules and not any(  # noqa: SLF001
         parameter is not None and parameter.ndim > 1
@@ -331,7 +341,7 @@ def is_quiet(module: nn.Module) -> bool:
     return type(module).__module__.startswith("relume.nn.") and activation_of(module) is not None
 
 
-def _read_module(module: nn.Module) -> Reading | None:
+def read_module(module: nn.Module) -> Reading | None:
     if isinstance(module, nn.RNN | nn.RNNCell):  # its pre-activations stay inside
         if module.nonlinearity == "relu":
             return Reading("relu", Silence.DEAD)
@@ -346,7 +356,7 @@ def _read_module(module: nn.Module) -> Reading | None:
     return Reading(entry.name, Silence.DORMANT)
 
 
-def _axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) -> int:
+def unit_axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) -> int:
     """Return the unit axis: the usual one of what feeds it, unless only another one fits."""
     usual = 1 if is_channels_first or (not weights and z.ndim in {4, 5}) else z.ndim - 1
     units = {size for weight in weights for size in weight.shape[:1]}
@@ -357,7 +367,7 @@ def _axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) -> i
     return usual
 
 
-def _moments(slope: Tensor) -> Moments:
+def moments(slope: Tensor) -> Moments:
     values = slope.detach()
     if values.device.type != "cpu" or not values.numel():
         return Moments()
