@@ -166,6 +166,7 @@ class ArmedTap:
         return root is not None and root.training
 
     def new_rows(self, tally: Tally, a: Tensor) -> int | None:
+        """Return the rows that this pass adds to a site; None where they were counted already."""
         if tally.last_pass == self.calls.number:
             return None
         tally.last_pass = self.calls.number
@@ -222,6 +223,15 @@ class ArmedTap:
         axis: int,
         origin: tuple[tuple[Tensor, ...], str | None, str | None],
     ) -> Tally | None:
+        """Return the tally of a new site; None where there are too many.
+
+        Args:
+            name: Of the site; it is made unique.
+            reading: How its values are read.
+            z: A tensor of its shape and device.
+            axis: The unit axis.
+            origin: The weights that feed it, the name of their module, and ``file:line``.
+        """
         weights, owner, place = origin
         if len(self.tallies) >= MOST_SITES:
             self._unobserved.note(f"sites beyond the first {MOST_SITES:,}", place)
@@ -248,6 +258,7 @@ class ArmedTap:
         *,
         is_module: bool,
     ) -> str:
+        """Return how a site is called: by its module, by what feeds it, or by where it is."""
         name = self._names.of_module(module)
         if is_module and name:
             return name
@@ -342,6 +353,7 @@ def is_quiet(module: nn.Module) -> bool:
 
 
 def read_module(module: nn.Module) -> Reading | None:
+    """Return how the output of a module is read; None where it is not looked at."""
     if isinstance(module, nn.RNN | nn.RNNCell):  # its pre-activations stay inside
         if module.nonlinearity == "relu":
             return Reading("relu", Silence.DEAD)
@@ -368,6 +380,7 @@ def unit_axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) 
 
 
 def moments(slope: Tensor) -> Moments:
+    """Return the moments of the slopes of a parametric ReLU; none of another device's."""
     values = slope.detach()
     if values.device.type != "cpu" or not values.numel():
         return Moments()
