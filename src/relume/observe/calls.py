@@ -92,17 +92,30 @@ class Calls:
     def attach(self) -> None:
         """Follow the calls of every module from now on, in this thread."""
         self._thread = threading.get_ident()
-        self._hooks = [
+        self.resume()
+
+    def resume(self) -> None:
+        """Hang the hooks, if they do not hang."""
+        self._hooks = self._hooks or [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
         ]
 
-    def detach(self) -> None:
-        """Leave no hook behind."""
+    def pause(self) -> None:
+        """Take the hooks away for a while: compiled code is guarded by the hooks that it sees."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+
+    def detach(self) -> None:
+        """Leave no hook behind."""
+        self.pause()
         self.stack = [Call(None, is_quiet=False)]
+
+    @property
+    def number_of_hooks(self) -> int:
+        """How many global hooks hang for it."""
+        return len(self._hooks)
 
     @property
     def root(self) -> nn.Module | None:
@@ -188,10 +201,15 @@ def user_line(frame: FrameType | None, *, beyond: int = 0) -> tuple[FrameType | 
     while frame is not None:
         if frame.f_code is _MODULE_CALL:
             passed += 1
-        elif passed >= beyond and not frame.f_code.co_filename.startswith(_INNER):
+        elif passed >= beyond and not is_inner_file(frame.f_code.co_filename):
             break
         frame = frame.f_back
     return frame, passed
+
+
+def is_inner_file(path: str) -> bool:
+    """Whether a file is torch's or ours."""
+    return path.startswith(_INNER)
 
 
 def place_of(frame: FrameType) -> str:

@@ -35,6 +35,7 @@ class Names:
 
     def learn(self, root: nn.Module) -> None:
         """Take up a model, unless it is a part of one that is known or has nothing to train."""
+        root = getattr(root, "_orig_mod", root)  # of a compiled module: its own name says nothing
         if id(root) in self._modules or next(root.parameters(), None) is None:
             return
         prefix = ""

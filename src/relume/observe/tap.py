@@ -93,6 +93,16 @@ class ArmedTap:
         self.calls.detach()
         self.fault = self.fault or self.calls.fault
 
+    @property
+    def is_seeing(self) -> bool:
+        """Whether it is armed, in this thread, and sound."""
+        return self._is_armed and self.fault is None and threading.get_ident() == self._thread
+
+    @property
+    def takes_gradients(self) -> bool:
+        """Whether it is armed and sound; gradients come in threads of their own."""
+        return self._is_armed and self.fault is None
+
     def call(
         self,
         rectifier: Rectifier,
@@ -154,7 +164,7 @@ class ArmedTap:
         named: Mapping[str, Any],
         output: Any,
     ) -> None:
-        if self.calls.stack[-1].is_quiet or not self._counts():
+        if self.calls.stack[-1].is_quiet or not self.counts_now():
             return
         if self.calls.root is not None:
             self.names.learn(self.calls.root)
@@ -180,7 +190,7 @@ class ArmedTap:
             tally.has_whole_gradient = False
         if values.ndim <= tally.axis:  # unfused, the same site has more axes
             values = values[(None,) * (tally.axis + 1 - values.ndim)]
-        if tally.fits(values) and not (_is_recomputing() and tally.awaits_gradient):
+        if tally.fits(values) and not (is_recomputing() and tally.awaits_gradient):
             self._after(_Seen(tally, part.reading, rows), values)
 
     def miss(self, what: str, place: str | None) -> None:
@@ -201,10 +211,10 @@ class ArmedTap:
         if not is_plain(z):
             self._note_odd(reading, z)
             return None
-        if not self._counts():
+        if not self.counts_now():
             return None
         tally = self._tally_of(rectifier, reading, z)
-        if tally is None or (_is_recomputing() and tally.awaits_gradient):
+        if tally is None or (is_recomputing() and tally.awaits_gradient):
             return None  # or its first run was seen
         tally.add_input(reading.read_part(z), reading)
         return _Seen(tally, reading)
@@ -213,12 +223,12 @@ class ArmedTap:
         tally = seen.tally
         if not isinstance(a, Tensor):
             return
-        tally.add_output(a, seen.reading, self._new_rows(tally, a, seen.most_rows))
+        tally.add_output(a, seen.reading, self.new_rows(tally, a, seen.most_rows))
         if seen.reading.slope is not None:
-            tally.slopes += _moments(seen.reading.slope)
+            tally.slopes += moments(seen.reading.slope)
         if self.on_output is not None:
             self.on_output(tally, a)
-        if not _is_recomputing():
+        if not is_recomputing():
             tally.awaits_gradient = a.requires_grad
             if a.requires_grad and self._armed_steps <= LEARNING_STEPS:
                 self._nodes[a.grad_fn] = tally
@@ -241,7 +251,7 @@ class ArmedTap:
             tally.receive = receive
         return tally.receive
 
-    def _counts(self) -> bool:
+    def counts_now(self) -> bool:
         """Whether the present pass is one of the training.
 
         A reentrant checkpoint runs first without gradients: its second run, with them, counts.
@@ -253,7 +263,8 @@ class ArmedTap:
             self.names.learn(root)  # its second run begins inside it
         return self._in_evaluation and (root is None or not root.training)
 
-    def _new_rows(self, tally: Tally, a: Tensor, most: int | None) -> int | None:
+    def new_rows(self, tally: Tally, a: Tensor, most: int | None = None) -> int | None:
+        """Return the rows that this pass adds to a site; None where they were counted already."""
         if tally.last_pass == self.calls.number:
             return None
         tally.last_pass = self.calls.number
@@ -303,14 +314,16 @@ class ArmedTap:
             return known  # the same weights again: a recurrence, not another layer
         owner = self.names.of_weights(weights)
         if name is None:
-            name = self._name(origin, reading, owner)
-        place = None if _is_recomputing() and not origin.is_direct else origin.place()
-        tally = self._add(name, reading, z, axis, (weights, owner, place))
+            name = self.site_name(
+                origin.module, reading, owner, origin.place(), is_module=origin.is_activation
+            )
+        place = None if is_recomputing() and not origin.is_direct else origin.place()
+        tally = self.add_site(name, reading, z, axis, (weights, owner, place))
         if tally is not None:
             self._by_owner[same] = tally
         return tally
 
-    def _add(
+    def add_site(
         self,
         name: str,
         reading: Reading,
@@ -318,6 +331,16 @@ class ArmedTap:
         axis: int,
         origin: tuple[tuple[Tensor, ...], str | None, str | None],
     ) -> Tally | None:
+        """Add a site; ``origin`` is its weights, the name of their module, and ``file:line``."""
+        """Return the tally of a new site; None where there are too many.
+
+        Args:
+            name: Of the site; it is made unique.
+            reading: How its values are read.
+            z: A tensor of its shape and device.
+            axis: The unit axis.
+            origin: The weights that feed it, the name of their module, and ``file:line``.
+        """
         weights, owner, place = origin
         if len(self.tallies) >= MOST_SITES:
             self._unobserved.note(f"sites beyond the first {MOST_SITES:,}", place)
@@ -335,14 +358,22 @@ class ArmedTap:
         self.tallies.append(tally)
         return tally
 
-    def _name(self, origin: Where, reading: Reading, owner: str | None) -> str:
-        name = self.names.of_module(origin.module)
-        if origin.is_activation and name:
+    def site_name(
+        self,
+        module: nn.Module | None,
+        reading: Reading,
+        owner: str | None,
+        place: str | None,
+        *,
+        is_module: bool,
+    ) -> str:
+        """Return how a site is called: as its module, or by its function and what feeds it."""
+        name = self.names.of_module(module)
+        if is_module and name:
             return name
         if owner:
             return f"{reading.activation}({owner})"
-        within = name or origin.place() or "the script"
-        return f"{reading.activation} in {within}"
+        return f"{reading.activation} in {name or place or 'the script'}"
 
     def _returned(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """See what a module returned whose inner calls are not seen: ours, and recurrent ones."""
@@ -357,10 +388,10 @@ class ArmedTap:
             self._is_busy = False
 
     def _see_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        read = _read_module(module)
+        read = read_module(module)
         if read is None or not isinstance(output, Tensor) or not is_plain(output):
             return
-        if not self._counts():
+        if not self.counts_now():
             return
         if not inputs and read.source is Source.INPUT:
             return  # given by name: torch tells hooks nothing of it
@@ -373,7 +404,7 @@ class ArmedTap:
             tally = self._known[origin.key] = self._site(read, z, weights, origin)
         if tally is None or not tally.fits(output):
             return
-        if not (_is_recomputing() and tally.awaits_gradient):
+        if not (is_recomputing() and tally.awaits_gradient):
             tally.add_input(z, read)
             self._after(_Seen(tally, read), output)
 
@@ -386,7 +417,7 @@ class ArmedTap:
         )
 
 
-def _is_recomputing() -> bool:
+def is_recomputing() -> bool:
     """Whether a backward pass is under way: what runs then is a checkpoint's second run."""
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001
 
@@ -397,7 +428,8 @@ def kind_of(module: type[nn.Module]) -> Kind:
     return Kind(is_seen=is_ours, is_quiet=is_ours)
 
 
-def _read_module(module: nn.Module) -> Reading | None:
+def read_module(module: nn.Module) -> Reading | None:
+    """Return how the output of one of our own activations is read."""
     entry, threshold = activation_of(module), firing_threshold(module)
     if entry is None:
         return None
@@ -406,7 +438,8 @@ def _read_module(module: nn.Module) -> Reading | None:
     return Reading(entry.name, Silence.DORMANT)
 
 
-def _moments(slope: Tensor) -> Moments:
+def moments(slope: Tensor) -> Moments:
+    """Return the moments of the slopes of a parametric ReLU; none on other devices than the CPU."""
     values = slope.detach()
     if values.device.type != "cpu" or not values.numel():
         return Moments()
