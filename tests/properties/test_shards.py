@@ -198,6 +198,11 @@ def test_of_several_processes_the_worst_ending_counts():
     runs.append(replace(run, info=RunInfo(status="failed")))
     assert merge_shards(runs).info.status == "failed"
     assert merge_shards(runs[:1]).info.status == "finished"
+    idle = replace(run, layers=(), windows=(), lifetimes=(), info=RunInfo(status="running"))
+    assert merge_shards([idle, runs[0]]).info.status == "finished"
+    assert merge_shards([replace(idle, info=RunInfo(status="failed")), runs[0]]).info.status == (
+        "failed"
+    )
 
 
 def test_a_score_is_told_by_the_first_process_that_has_it():

@@ -128,7 +128,7 @@ def remarks(facts: Facts) -> tuple[str, ...]:
 def measurement(facts: Facts) -> tuple[str, ...]:
     """Return how the numbers came about, and how far they reach."""
     run = facts.run
-    said = [FIRING]
+    said = [FIRING, *meanings(facts.layers)]
     if run.windows:
         armed = sum(window.armed_steps for window in run.windows)
         said.append(
@@ -141,6 +141,20 @@ def measurement(facts: Facts) -> tuple[str, ...]:
     said.extend(_loss_sentences(run.info.settings))
     said.extend(_named_losses(run))
     return tuple(said)
+
+
+def meanings(layers: Sequence[LayerPart]) -> Iterator[str]:
+    """Yield what the words mean that are used of units which cannot die."""
+    if any(part.summary.saturated_units is not None for part in layers):
+        yield (
+            "A unit whose output is bounded is called saturated if its slope was under 1 % of the "
+            "greatest on all of the rows; where it was above, it is said to fire."
+        )
+    if any(part.summary.dormant_units is not None for part in layers):
+        yield (
+            "A unit that can neither die nor saturate is called dormant if the root mean square of "
+            "its output is at most 0.025 of the mean over its layer (Sokar et al., 2023)."
+        )
 
 
 def _of_target(result: Result) -> str:

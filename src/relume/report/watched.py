@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from relume.report.parts import IdleCounts, LayerPart, MetricCurve, Overhead
-from relume.report.sentences import FIRING, Facts, endings, missing_flow
+from relume.report.sentences import FIRING, Facts, endings, meanings, missing_flow
 from relume.report.wording import at_place, budget_share, count, every, number, printable, share
 from relume.runs.query import Run
 from relume.runs.records import NEVER
@@ -63,7 +63,7 @@ def not_observed(run: Run) -> tuple[str, ...]:
 def measurement(facts: Facts, overhead: Overhead | None) -> tuple[str, ...]:
     """Return how the numbers came about, what they cost, and how far they reach."""
     run = facts.run
-    said = [FIRING, *_meanings(facts.layers)]
+    said = [FIRING, *_dead_means(facts.layers), *meanings(facts.layers)]
     if run.windows:
         said.append(
             "Units were counted while the weights moved: what is said of them describes the rows "
@@ -126,8 +126,8 @@ def _since(facts: Facts) -> str:
     return f", the first since step {first:,}, the last since step {last:,}"
 
 
-def _meanings(layers: Sequence[LayerPart]) -> Iterator[str]:
-    """Say what the words mean that are used of these layers."""
+def _dead_means(layers: Sequence[LayerPart]) -> Iterator[str]:
+    """Say on how many rows a unit is called dead."""
     rows = [part.summary.rows for part in layers if part.summary.dead_units is not None]
     if rows:
         low, high = min(rows), max(rows)
@@ -135,16 +135,6 @@ def _meanings(layers: Sequence[LayerPart]) -> Iterator[str]:
         yield (
             f"A unit is called dead, or silent, if it fired on none of the last n = {span} that "
             "were seen."
-        )
-    if any(part.summary.saturated_units is not None for part in layers):
-        yield (
-            "A unit whose output is bounded is called saturated if its slope was under 1 % of the "
-            "greatest on all of them; where it was above, it is said to fire."
-        )
-    if any(part.summary.dormant_units is not None for part in layers):
-        yield (
-            "A unit that can neither die nor saturate is called dormant if the root mean square of "
-            "its output is at most 0.025 of the mean over its layer (Sokar et al., 2023)."
         )
 
 

@@ -56,7 +56,7 @@ def merge_shards(runs: Sequence[Run], damaged: Sequence[Path] = ()) -> Run:
     every = [*same, *idle]
     return replace(
         reduce(_add, same),
-        info=replace(leader.info, status=_status(every)),
+        info=replace(leader.info, status=_status(same, idle)),
         metrics=_first_metrics(every),
         unobserved=_add_unobserved(every),
         shards=len(same),
@@ -175,9 +175,11 @@ def _into(bucket: Window, window: Window, *, is_last: bool) -> Window:
     )
 
 
-def _status(runs: Sequence[Run]) -> str:
-    statuses = {run.info.status for run in runs}
-    return next((status for status in _STATUSES if status in statuses), runs[0].info.status)
+def _status(same: Sequence[Run], idle: Sequence[Run]) -> str:
+    """Return the worst ending; that an idle process never said that it ended means nothing."""
+    statuses = {run.info.status for run in same}
+    statuses |= {run.info.status for run in idle} - {"running"}
+    return next((status for status in _STATUSES if status in statuses), same[0].info.status)
 
 
 def _first_metrics(runs: Sequence[Run]) -> tuple[Metric, ...]:
