@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from torch import Tensor, nn
 
+from relume.observe.compiled import CompiledRegions
 from relume.observe.deaths import Certificates, Evidence, Move
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
@@ -29,6 +30,7 @@ from relume.runs.store import RunWriter
 
 WINDOW_STEPS = 50
 MOST_CLOSED_WINDOWS = 120
+MOST_WAITING_METRICS = 1000
 WRITING_SHARE = 0.25  # of the budget
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 1.0  # between two writes: a killed run loses no more
 
@@ -88,7 +90,9 @@ class Recorder:
         self._paused_at_s = self._write_at_s = time.perf_counter()
         self._switch = Switch()
         self._interception = Interception(self._switch)
-        self._tap = ArmedTap(Names(model), self.unobserved)
+        names = Names(model)
+        self._tap = ArmedTap(names, self.unobserved)
+        self._compiled = CompiledRegions(self._tap, names, self.unobserved)
         self._seams = Seams(self)
         self._tap.gradient_scale = lambda: self._seams.gradient_scale
         self._seams.is_weight = self._is_weight
@@ -98,6 +102,7 @@ class Recorder:
         self._window = OpenWindow(1)
         self._known_sites = 0
         self._told: Mapping[tuple[str, str], int] = {}
+        self._metrics: list[Metric] = []
         self._step = OpenStep()
         self._ended: list[tuple[int, float | Tensor | None, float, bool]] = []
         self._epochs = Epochs()
@@ -116,6 +121,7 @@ class Recorder:
         try:
             self._interception.install()
             self._seams.install()
+            self._compiled.install()
             self._write_at_s += time.perf_counter() - self._paused_at_s
             self._begin_step()
         except Exception as error:  # noqa: BLE001
@@ -124,7 +130,8 @@ class Recorder:
     def pause(self) -> None:
         """Put torch back as it was, and see nothing until ``start``."""
         self._paused_at_s = time.perf_counter()
-        self._each(self._disarm, self._seams.remove, self._interception.remove)
+        parts = (self._compiled, self._seams, self._interception)
+        self._each(self._disarm, *(part.remove for part in parts))
 
     def stop(self) -> None:
         """Write what is open and put torch back as it was; the run file stays open for more."""
@@ -219,10 +226,14 @@ class Recorder:
         except (TypeError, ValueError, RuntimeError):
             self.unobserved.note(f"metric that is no number: {name}", None)
             return
-        if self.writer is None:
-            self._open()
-        if self.writer is not None:
-            self.writer.write_metrics([Metric(name, self.steps, value)])
+        self._metrics.append(Metric(name, self.steps, value))
+        if self.writer is not None and len(self._metrics) >= MOST_WAITING_METRICS:
+            self._write_metrics(self.writer)
+
+    def _write_metrics(self, writer: RunWriter) -> None:
+        for name in writer.write_metrics(self._metrics):
+            self.unobserved.note(f"metric beyond the first 200: {name}", None)
+        self._metrics.clear()
 
     def _is_weight(self, tensor: Tensor) -> bool:
         owners = (weight for tally in self._tap.tallies for weight in tally.owner)
@@ -343,6 +354,8 @@ class Recorder:
             self._known_sites = len(tallies)
         self._window.add_layers([tally.end_window(number) for tally in tallies])
         writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
+        if self._metrics:
+            self._write_metrics(writer)
         if not self._certificates.is_empty:
             writer.write_deaths([self._certificates.value(t) for t in tallies])
         if self.unobserved.counts != self._told:
