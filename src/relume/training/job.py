@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from relume.errors import OutputError, SettingsError
-from relume.files import check_writable
+from relume.files import check_writable, free_folder
 from relume.training.architecture import TEXT_NETWORKS, USUAL, number_positions
 from relume.training.checkpoint import read_about
 from relume.training.data.prepare import DataOptions, Prepared, prepare
@@ -157,15 +157,6 @@ def _source(data: "str | Path | pl.DataFrame") -> str | None:
         return None
     path = Path(data)
     return str(path.resolve()) if path.exists() else str(data)
-
-
-def free_folder(wanted: Path) -> Path:
-    """Return the folder itself, or the first numbered one that is not there yet."""
-    folder, number = wanted, 1
-    while folder.exists():
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder
 
 
 def claim_folder(folder: Path, *, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 import relume
 from relume.errors import OutputError, SettingsError
-from relume.files import whole_file
+from relume.files import free_folder, whole_file
 from relume.monitor import Monitor
 from relume.observe.live import LiveProbe
 from relume.observe.schedule import every
@@ -22,7 +22,7 @@ from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, RunInfo
 from relume.runs.store import RunWriter
 from relume.training.device import isolated
-from relume.training.job import RUN_NAME, WEIGHTS_NAME, claim_folder, free_folder
+from relume.training.job import RUN_NAME, WEIGHTS_NAME, claim_folder
 from relume.training.own_data import batches_of
 from relume.training.own_examination import bounded
 from relume.training.own_loop import Given, OwnLoop, Step, Watcher
