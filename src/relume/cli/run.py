@@ -140,18 +140,23 @@ def _launch(
 
     wanted = out if out is not None else Path(f"relume-{_name(target)}")
     place = RunPlace.new(wanted, is_exact=out is not None)
-    closing = [sys.executable, "-m", CLOSING]
-    closing += ["--quiet"] * bool(watch.get("quiet")) + ["--no-report"] * (not report)
     settings = LaunchSettings(
         watching=WATCHING,
         watch=watch,
-        closing=closing,
+        closing=_closing(quiet=bool(watch.get("quiet")), report=report),
         python_path=usual_python_path(os.environ),
         folder=str(Path.cwd()),
     )
     if target.kind is Kind.COMMAND:
         _run_and_close(command, settings, place)
     become(command, watched_environment(os.environ, settings, place, outermost=os.getpid()))
+
+
+def _closing(*, quiet: bool, report: bool) -> list[str]:
+    if quiet and not report:
+        return []
+    options = ["--quiet"] * quiet + ["--no-report"] * (not report)
+    return [sys.executable, "-m", CLOSING, *options]
 
 
 def _run_and_close(command: list[str], settings: "LaunchSettings", place: "RunPlace") -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from relume.observe.ending_signals import EndingSignals
 from relume.observe.launch import OUTERMOST, LaunchSettings, without_us
-from relume.observe.run_place import PARENT, PLACE, RunPlace, is_child_process
+from relume.observe.run_place import PLACE, RunPlace, is_child_process
 from relume.observe.tracebacks import show_as_without_us
 
 LAUNCHERS = frozenset({"torchrun", "torch.distributed.run", "torch.distributed.launch"})
@@ -53,7 +53,6 @@ class Attendance:
             return
         watching = importlib.import_module(self._settings.watching)
         self._watch = watching.Watch(watching.WatchSettings(**self._options()))
-        os.environ[PARENT] = str(os.getpid())
         self._watch.start()
         show_as_without_us()
         os.register_at_fork(after_in_child=self._after_fork)
@@ -136,6 +135,9 @@ def close_run(settings: LaunchSettings, place: RunPlace, environment: Mapping[st
     if place.folder() is None:
         if not settings.watch.get("quiet"):
             say("no training step was seen; nothing was recorded")
+        return
+    if not settings.closing:
+        place.forget()
         return
     try:
         subprocess.run(  # noqa: S603

@@ -21,7 +21,7 @@ from relume.files import numbered
 PLACE = "RELUME_RUN"
 """Environment variable that tells the processes of a run their place."""
 PARENT = "RELUME_PARENT"
-"""Environment variable that names the nearest process of the run that may train."""
+"""Environment variable that names the nearest process of the run that has trained."""
 MAIN_NAME = "run.sqlite"
 
 
@@ -30,7 +30,7 @@ def shard_name(*, rank: int | None, is_child: bool, pid: int) -> str:
 
     Args:
         rank: Its rank among processes that train together; None if it has none.
-        is_child: Whether a process that may train itself started it.
+        is_child: Whether a process that had trained itself started it.
         pid: Its process id.
 
     Example:
@@ -49,7 +49,7 @@ def shard_name(*, rank: int | None, is_child: bool, pid: int) -> str:
 
 
 def is_child_process(environment: Mapping[str, str]) -> bool:
-    """Whether a process that may train itself started this one."""
+    """Whether a process that had trained itself started this one."""
     return environment.get(PARENT, str(os.getpid())) != str(os.getpid())
 
 
@@ -121,7 +121,9 @@ class RunPlace:
     def claim_run_file(self, *, rank: int | None, is_child: bool) -> Path:
         """Make the folder of the run, if it is not there, and return the file for this process.
 
-        The file is not made. No other process of the run gets the same.
+        The file is not made. No other process of the run gets the same; the first gets the main
+        one, unless it has another rank. The processes that this one starts will know that they are
+        children.
 
         Raises:
             OSError: If it cannot be written there.
@@ -132,6 +134,7 @@ class RunPlace:
         wanted = shard_name(rank=rank, is_child=is_child, pid=pid)
         for name in (wanted, f"run-{pid}.sqlite", f"run-{pid}-{uuid.uuid4().hex[:8]}.sqlite"):
             if not (folder / name).exists() and self._reserve(name, str(pid)):
+                os.environ[PARENT] = str(pid)
                 return folder / name
         raise FileExistsError(f"{folder / wanted} is taken")
 

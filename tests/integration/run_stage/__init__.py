@@ -29,14 +29,10 @@ def finish(command, *, cwd, real_torch=False, stdin=b"", env=None):
     return done.returncode, done.stdout, done.stderr
 
 
-def twins(arguments, *, cwd, **options):
-    """Run ``python ARGUMENTS`` and ``relume run ARGUMENTS``; return both ends, our words apart."""
+def twins(*arguments, cwd, **options):
+    """Run ``python ARGUMENTS`` and ``relume run ARGUMENTS``, quietly, and return both ends."""
     bare = finish([sys.executable, *arguments], cwd=cwd, **options)
-    code, out, err = finish([*RUN, *arguments], cwd=cwd, **options)
-    lines = err.splitlines(keepends=True)
-    ours = [line.decode() for line in lines if line.startswith(b"relume: ")]
-    theirs = b"".join(line for line in lines if not line.startswith(b"relume: "))
-    return bare, (code, out, theirs), ours
+    return bare, finish([*RUN, "-q", "--no-report", *arguments], cwd=cwd, **options)
 
 
 def start(command, *, cwd):

@@ -5,7 +5,6 @@ import sys
 import threading
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from relume.observe.run_place import RunPlace, is_child_process, rank_of_process

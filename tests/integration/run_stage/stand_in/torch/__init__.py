@@ -9,10 +9,7 @@ def train_step():
         hook()
 
 
-class nn:
-    class functional:
-        @staticmethod
-        def relu(x):
-            if isinstance(x, str):
-                raise TypeError(f"relu of {x!r}")
-            return max(x, 0)
+def relu(x):
+    if isinstance(x, str):
+        raise TypeError(f"relu of {x!r}")
+    return max(x, 0)
