@@ -1,13 +1,18 @@
 """``relume run -- COMMAND``, children, ranks, places, and what a person can get wrong."""
 
+import fcntl
+import os
+import pty
 import signal
+import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 
 from relume.runs.query import read_run
-from tests.integration.run_stage import RUN, finish, start
+from tests.integration.run_stage import RUN, environment, finish, start
 
 TRAIN = "import torch\ntorch.train_step()\n"
 
@@ -57,6 +62,43 @@ def test_a_signal_goes_on_to_the_command(folder, number):
     assert process.returncode == -number
     assert (b"KeyboardInterrupt" in err) is (number == signal.SIGINT)
     assert read_run(folder / "relume-train" / "run.sqlite").info.status == "interrupted"
+
+
+COUNTING = """
+import signal, time
+caught = []
+signal.signal(signal.SIGINT, lambda *_: caught.append(1))
+print("ready", flush=True)
+while not caught:
+    time.sleep(0.02)
+time.sleep(0.5)
+print("caught", len(caught))
+"""
+
+
+@pytest.mark.parametrize("form", [["train.py"], ["--", sys.executable, "train.py"]])
+def test_ctrl_c_in_a_terminal_comes_once(folder, form):
+    (folder / "train.py").write_text(TRAIN + COUNTING)
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*RUN, "-q", "--no-report", *form], cwd=folder, env=environment(),
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(terminal)
+    with os.fdopen(master, "r+b", buffering=0) as screen:
+        assert screen.readline() == b"ready\r\n"
+        screen.write(b"\x03")
+        assert screen.readline().removeprefix(b"^C") == b"caught 1\r\n"
+        assert process.wait(60) == 0
+
+
+def test_a_run_inside_a_run_keeps_to_its_own_folder(folder):
+    line = f"import subprocess; subprocess.run({[*RUN, '-q', '--out', 'inner', 'train.py']})"
+    (folder / "outer.py").write_text(TRAIN + line)
+    assert run("-q", "outer.py", cwd=folder)[:2] == (0, b"trained\n")
+    for name in ("relume-outer", "inner"):
+        assert names(folder / name) == ["report.html", "run.sqlite"]
 
 
 def test_each_rank_has_a_file_and_a_child_of_theirs_another(folder):
