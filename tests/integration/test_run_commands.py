@@ -83,7 +83,7 @@ def test_ctrl_c_in_a_terminal_comes_once(folder, form):
     process = subprocess.Popen(
         [*RUN, "-q", "--no-report", *form], cwd=folder, env=environment(),
         stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
     )  # fmt: skip
     os.close(terminal)
     with os.fdopen(master, "r+b", buffering=0) as screen:
@@ -246,6 +246,7 @@ def test_a_mistake_is_one_line(folder, arguments, said, capsys, monkeypatch):
     (folder / "data.csv").write_text("a,b\n1,2\n")
     (folder / "model.bin").write_bytes(b"\x80\x00\x01")
     monkeypatch.chdir(folder)
+    monkeypatch.delattr("relume.observe.launch.become")  # it would take the place of the tests
     before = sorted(folder.rglob("*"))
     assert relume(["run", *arguments]) == 2
     printed = capsys.readouterr()

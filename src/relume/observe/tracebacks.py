@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-_OURS = f"{Path(__file__).resolve().parents[1]}/"
+_OURS = f"{Path(__file__).parents[1]}/"
 _TORCH_MODULE = "torch.nn.modules.module"
 _HOOKS_OF_ALL = tuple(
     f"_global_{kind}"
@@ -117,11 +117,11 @@ def _position(entry: TracebackType) -> tuple[int, int]:
 
 def _short_way(code: CodeType) -> tuple[int, int] | None:
     """Find ``return forward_call(*args, **kwargs)``: its call's instruction and line."""
-    is_named, line = False, 0
+    is_named = False
     for instruction in dis.get_instructions(code):
-        line = instruction.starts_line or line
         is_load = instruction.opname.startswith("LOAD")
         is_named |= is_load and instruction.argval == "forward_call"
-        if is_named and instruction.opname.startswith("CALL"):
-            return instruction.offset, line
+        positions = instruction.positions
+        if is_named and instruction.opname.startswith("CALL") and positions is not None:
+            return instruction.offset, positions.lineno or 0
     return None
