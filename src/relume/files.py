@@ -1,6 +1,7 @@
 """Writing without halves: a file or folder appears under its final name complete, or not at all."""
 
 import errno
+import itertools
 import os
 import shutil
 import tempfile
@@ -94,13 +95,28 @@ def check_writable(folder: Path) -> None:
             trial.write(b"x" * 4096)
 
 
+def check_possible(folder: Path) -> None:
+    """Try whether a folder could be made and written to, making nothing that stays.
+
+    Raises:
+        OutputError: If it cannot be.
+    """
+    with writing_to(folder):
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+
+
+def numbered(wanted: Path) -> Iterator[Path]:
+    """Yield the path itself, then with -2, -3, ... at its end."""
+    yield wanted
+    for number in itertools.count(2):
+        yield wanted.with_name(f"{wanted.name}-{number}")
+
+
 def free_folder(wanted: Path) -> Path:
     """Return the folder itself, or the first numbered one that is not there yet."""
-    folder, number = wanted, 1
-    while folder.exists():
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder
+    return next(folder for folder in numbered(wanted) if not folder.exists())
 
 
 def _replace_folder(new: Path, place: Path) -> None:

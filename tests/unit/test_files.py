@@ -7,7 +7,13 @@ import sys
 import pytest
 
 from relume.errors import OutputError
-from relume.files import check_writable, whole_file, whole_folder
+from relume.files import (
+    check_possible,
+    check_writable,
+    free_folder,
+    whole_file,
+    whole_folder,
+)
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -87,3 +93,19 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path):
+    check_possible(tmp_path / "a" / "b")
+    check_possible(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="not a directory"):
+        check_possible(tmp_path / "file" / "b")
+
+
+def test_a_folder_that_is_there_gets_a_number(tmp_path):
+    assert free_folder(tmp_path / "run") == tmp_path / "run"
+    for name in ("run", "run-2"):
+        (tmp_path / name).mkdir()
+    assert free_folder(tmp_path / "run") == tmp_path / "run-3"

@@ -17,9 +17,12 @@ from relume.cli.examine import examine
 from relume.cli.fit import fit
 from relume.cli.predict import predict
 from relume.cli.report import report
+from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
-COMMANDS: tuple[Callable[..., None], ...] = (fit, predict, examine, report, activations)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    fit, run_command, predict, examine, report, activations,
+)  # fmt: skip
 
 EXIT_OF_CTRL_C = 130
 
@@ -36,7 +39,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global_options)
     for command in COMMANDS:
-        app.command()(command)
+        app.command(cls=getattr(command, "click_command", None))(command)
     return app
 
 

@@ -1,0 +1,8 @@
+"""``relume``, with the recorder in place of the watch."""
+
+import sys
+
+import relume.cli
+
+sys.modules["relume.cli.run"].WATCHING = "recorder"
+relume.cli.main()
