@@ -1,10 +1,11 @@
 """Watching a training that is somebody else's: a run file while it runs, a report when it ends."""
 
+import os
 import platform
 import sys
 import weakref
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,13 +13,19 @@ from typing import Any, Self
 from torch import nn
 
 import relume
-from relume.errors import SettingsError
+from relume.errors import RunFileError, SettingsError
 from relume.files import free_folder
 from relume.observe.recorder import Recorder
+from relume.observe.run_place import (
+    RunPlace,
+    is_child_process,
+    rank_of_process,
+    shard_name,
+)
 from relume.runs.records import RunInfo
 from relume.runs.store import RunWriter
 
-RUN_NAME, PAGE_NAME = "run.sqlite", "report.html"
+PAGE_NAME = "report.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +39,7 @@ class WatchSettings:
         full: Measures every step, and everything.
         quiet: Whether nothing is said.
         report: Whether the page is made at the end.
-        name: Of what is watched, for the folder and the report.
-        shard: Name of the run file in the folder.
+        name: Of the folder, after ``relume-``, where ``out`` is None.
     """
 
     out: Path | None = None
@@ -43,7 +49,6 @@ class WatchSettings:
     quiet: bool = False
     report: bool = True
     name: str = "watch"
-    shard: str = RUN_NAME
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1:
@@ -58,12 +63,14 @@ class Watch:
     Nothing of the training changes: no weight, no random number. A fault of ours ends the watching
     with one line on stderr, and nothing else.
 
+    Under another watch that is active already (``relume run`` before a script that watches itself),
+    it does nothing and shows what that one sees.
+
     Args:
-        model: The model whose names are used first; it is found by itself if None.
         settings: How it is watched.
+        model: The model whose names are used first; it is found by itself if None.
 
     Attributes:
-        folder: Where run file and report lie; None before the first step.
         fault: The first fault of ours, if any.
 
     Example:
@@ -78,30 +85,37 @@ class Watch:
         ([2], 3)
     """
 
-    def __init__(self, model: nn.Module | None, settings: WatchSettings) -> None:
+    def __init__(self, settings: WatchSettings, model: nn.Module | None = None) -> None:
         self.settings = settings
-        self.folder: Path | None = None
         self.fault: Exception | None = None
         self._model = model
+        self._path: Path | None = None
         self._recorder: Recorder | None = None
+        self._outer: Watch | None = None
         self._has_told = False
+        self._is_fork = False
+
+    @property
+    def folder(self) -> Path | None:
+        """Where run file and report lie; None before the first step."""
+        path = self._outer._path if self._outer is not None else self._path  # noqa: SLF001
+        return path.parent if path is not None else None
 
     def start(self) -> Self:
-        """Begin to watch; only one watch of a process is active at a time.
+        """Begin to watch; nothing is raised."""
+        self._outer = _active()
+        if self._outer is None:
+            _ACTIVE.append(weakref.ref(self))
+            self._record()
+        return self
 
-        Raises:
-            SettingsError: Another one is active.
-        """
-        if _active() is not None:
-            raise SettingsError("a watch is active already; stop it first")
+    def _record(self) -> None:
         settings = self.settings
         period = 1 if settings.full else settings.every
         self._recorder = Recorder(
             self._open, budget=settings.budget, period=period, model=self._model
         )
-        _ACTIVE.append(weakref.ref(self))
         self._recorder.start()
-        return self
 
     def stop(self, status: str = "finished") -> Path | None:
         """End the watching; write the run file and the report.
@@ -144,7 +158,10 @@ class Watch:
         """
         from relume.runs.query import read_run
 
-        return read_run((self.folder or Path()) / self.settings.shard)
+        path = self._outer._path if self._outer is not None else self._path  # noqa: SLF001
+        if path is None:
+            raise RunFileError("nothing is recorded: no training step was seen so far")
+        return read_run(path)
 
     def record_metric(self, name: str, value: float) -> None:
         """Record a score at the present step; ``relume.metric`` does it for the active watch."""
@@ -155,8 +172,8 @@ class Watch:
         """Go on in a forked child: what it trains is recorded in a run file of its own."""
         if self._recorder is not None:
             self._recorder.abandon()
-            self._recorder = None
-            _ACTIVE.clear()
+            self._path, self._is_fork = None, True
+            self._record()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -171,14 +188,22 @@ class Watch:
 
     def _open(self) -> RunWriter:
         """Make the folder and the run file: a training step was seen."""
-        given = self.settings.out
-        name = Path(f"relume-{self.settings.name}")
-        folder = Path(given) if given is not None else free_folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        writer = RunWriter(folder / self.settings.shard)
-        self.folder = folder
+        path = self._claim()
+        writer = RunWriter(path)
+        self._path = path
         writer.update_info(self._info())
         return writer
+
+    def _claim(self) -> Path:
+        """Return the place of the run file, whose folder is there."""
+        rank, is_child = rank_of_process(os.environ), is_child_process(os.environ)
+        place = RunPlace.from_environment(os.environ)
+        if place is not None:
+            return place.claim_run_file(rank=rank, is_child=is_child)
+        settings = self.settings
+        folder = settings.out or free_folder(Path(f"relume-{settings.name}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / shard_name(rank=rank, is_child=self._is_fork, pid=os.getpid())
 
     def _info(self) -> RunInfo:
         import torch
@@ -191,7 +216,7 @@ class Watch:
                 "budget": settings.budget,
                 "every": 1 if settings.full else settings.every,
             },
-            data={"name": settings.name},
+            data={"name": Path(sys.argv[0]).name or settings.name},
             environment={
                 "relume": relume.__version__,
                 "torch": torch.__version__,
@@ -263,7 +288,7 @@ def watch(model: nn.Module | None = None, **settings: Any) -> Watch:
         raise SettingsError(f"watch has no setting {unknown[0]!r}; it has {', '.join(known)}")
     if settings.get("out") is not None:
         settings["out"] = Path(settings["out"])
-    return Watch(model, replace(WatchSettings(), **settings))
+    return Watch(WatchSettings(**settings), model)
 
 
 def metric(name: str, value: float) -> None:

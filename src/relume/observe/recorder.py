@@ -141,6 +141,8 @@ class Recorder:
     def abandon(self) -> None:
         """See nothing more, and leave the run file to the process that has it open."""
         self.pause()
+        if self.writer is not None:
+            self.writer.let_go()
         self.writer = None
 
     def fail(self, error: Exception) -> None:

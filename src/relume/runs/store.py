@@ -5,6 +5,7 @@ the last write, so that a killed process loses at most that. When there are too 
 they weigh too much, adjacent pairs merge: a month-long run costs what an hour costs.
 """
 
+import ctypes
 import json
 import sqlite3
 import time
@@ -207,6 +208,13 @@ class RunWriter:
                     for i, a in enumerate(activities)
                 ],
             )
+
+    def let_go(self) -> None:
+        """Never touch the file again, not even by closing it: another process goes on with it.
+
+        For a forked child, in which closing would fold the log under its parent's hands.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
 
     def close(self) -> None:
         """Fold the log into the one file and close it; closing twice is allowed."""
