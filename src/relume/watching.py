@@ -13,7 +13,7 @@ from torch import nn
 
 import relume
 from relume.errors import SettingsError
-from relume.files import free_folder
+from relume.files import free_folder, writing_to
 from relume.observe.recorder import Recorder
 from relume.runs.records import RunInfo
 from relume.runs.store import RunWriter
@@ -96,9 +96,14 @@ class Watch:
             raise SettingsError("a watch is active already; stop it first")
         settings = self.settings
         period = 1 if settings.full else settings.every
-        self._recorder = Recorder(
-            self._open, budget=settings.budget, period=period, model=self._model
-        )
+        try:
+            self._recorder = Recorder(
+                self._open, budget=settings.budget, period=period, model=self._model
+            )
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
+            self._tell_fault()
+            return self
         _ACTIVE.append(weakref.ref(self))
         self._recorder.start()
         return self
@@ -174,7 +179,9 @@ class Watch:
         given = self.settings.out
         name = Path(f"relume-{self.settings.name}")
         folder = Path(given) if given is not None else free_folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = folder.absolute()
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         writer = RunWriter(folder / self.settings.shard)
         self.folder = folder
         writer.update_info(self._info())
@@ -262,7 +269,7 @@ def watch(model: nn.Module | None = None, **settings: Any) -> Watch:
     if unknown:
         raise SettingsError(f"watch has no setting {unknown[0]!r}; it has {', '.join(known)}")
     if settings.get("out") is not None:
-        settings["out"] = Path(settings["out"])
+        settings["out"] = Path(settings["out"]).absolute()  # wherever the script goes later
     return Watch(model, replace(WatchSettings(), **settings))
 
 

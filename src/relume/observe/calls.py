@@ -67,6 +67,7 @@ class Calls:
         number: Of the present pass: each outermost call is one.
         rows: Rows of the present pass: the length of the first tensor that it was called with;
             None where it was called with none.
+        fault: The first fault of ours; nothing is followed after it.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Calls:
         self.stack = [Call(None)]
         self.number = 0
         self.rows: int | None = None
+        self.fault: Exception | None = None
         self._on_return = on_return
         self._kind_of = kind_of
         self._kinds: dict[type[nn.Module], Kind] = {}
@@ -103,8 +105,14 @@ class Calls:
         return self.stack[1].module if len(self.stack) > 1 else None
 
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or self.fault is not None:
             return
+        try:
+            self._push(module, inputs)
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
+
+    def _push(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         stack = self.stack
         if len(stack) == 1:
             self.begin_pass(leading_rows(inputs))
@@ -137,7 +145,7 @@ class Calls:
             self.rows = x.shape[1]
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or self.fault is not None:
             return
         stack = self.stack
         if len(stack) > 1 and stack[-1].module is module:

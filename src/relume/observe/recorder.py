@@ -290,8 +290,9 @@ class Recorder:
         self._begin_step()
 
     def _end_armed_step(self, number: int) -> None:
-        if self._tap.fault is not None:
-            raise self._tap.fault
+        fault = self._tap.fault or self._tap.calls.fault
+        if fault is not None:
+            raise fault
         for tally in self._tap.tallies:
             self._note_falls(tally, number)
 
