@@ -14,7 +14,7 @@ from torch import nn
 
 import relume
 from relume.errors import RunFileError, SettingsError
-from relume.files import free_folder
+from relume.files import free_folder, writing_to
 from relume.observe.recorder import Recorder
 from relume.observe.run_place import (
     RunPlace,
@@ -112,9 +112,14 @@ class Watch:
     def _record(self) -> None:
         settings = self.settings
         period = 1 if settings.full else settings.every
-        self._recorder = Recorder(
-            self._open, budget=settings.budget, period=period, model=self._model
-        )
+        try:
+            self._recorder = Recorder(
+                self._open, budget=settings.budget, period=period, model=self._model
+            )
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
+            self._tell_fault()
+            return
         self._recorder.start()
 
     def stop(self, status: str = "finished") -> Path | None:
@@ -201,8 +206,9 @@ class Watch:
         if place is not None:
             return place.claim_run_file(rank=rank, is_child=is_child)
         settings = self.settings
-        folder = settings.out or free_folder(Path(f"relume-{settings.name}"))
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = (settings.out or free_folder(Path(f"relume-{settings.name}"))).absolute()
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         return folder / shard_name(rank=rank, is_child=self._is_fork, pid=os.getpid())
 
     def _info(self) -> RunInfo:
@@ -287,7 +293,7 @@ def watch(model: nn.Module | None = None, **settings: Any) -> Watch:
     if unknown:
         raise SettingsError(f"watch has no setting {unknown[0]!r}; it has {', '.join(known)}")
     if settings.get("out") is not None:
-        settings["out"] = Path(settings["out"])
+        settings["out"] = Path(settings["out"]).absolute()  # wherever the script goes later
     return Watch(WatchSettings(**settings), model)
 
 

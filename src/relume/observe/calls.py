@@ -70,7 +70,7 @@ class Calls:
         number: Of the present pass: each outermost call is one.
         rows: Rows of the present pass: the length of the first tensor that it was called with;
             None where it was called with none.
-        fault: The first fault of ours.
+        fault: The first fault of ours; nothing is followed after it.
     """
 
     def __init__(

@@ -301,8 +301,9 @@ class Recorder:
 
     def _end_armed_step(self, number: int) -> None:
         self.armed_steps += 1
-        if self._tap.fault is not None:
-            raise self._tap.fault
+        fault = self._tap.fault or self._tap.calls.fault
+        if fault is not None:
+            raise fault
         for tally in self._tap.tallies:
             self._note_falls(tally, number)
 
