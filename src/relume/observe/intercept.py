@@ -133,9 +133,8 @@ class Interception:
 
     def _rebind_attributes(self) -> None:
         """Bind anew what networks keep: ``TransformerEncoderLayer(activation="gelu")`` does."""
-        for network in gc.get_objects():
-            if not issubclass(type(network), nn.Module):
-                continue
+        networks = set(_kinds(nn.Module))
+        for network in [found for found in gc.get_objects() if type(found) in networks]:
             for name, value in list(network.__dict__.items()):
                 wrapper = self._wrapper_of(value)
                 if wrapper is not None:
@@ -187,6 +186,12 @@ def _jit_names() -> dict[int, str]:
 
     table: dict[int, str] = getattr(_builtins, "_get_builtin_table", dict)()
     return table
+
+
+def _kinds(kind: type[nn.Module]) -> Iterator[type[nn.Module]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)
 
 
 def _attributes(module: Any) -> Iterator[tuple[str, Any]]:
