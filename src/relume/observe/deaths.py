@@ -138,6 +138,7 @@ class Certificates:
         self._evidence = evidence
         self._changes: dict[Tally, Sums] = {}
         self._causes: dict[Tally, Counts] = {}
+        self._steps: dict[Tally, Counts] = {}  # the silent step that each was written for
 
     @property
     def is_empty(self) -> bool:
@@ -157,8 +158,10 @@ class Certificates:
         if tally not in self._changes:
             self._changes[tally] = np.full(tally.layer.units, np.nan)
             self._causes[tally] = np.full(tally.layer.units, int(Cause.UNKNOWN), np.int64)
+            self._steps[tally] = np.full(tally.layer.units, NEVER, np.int64)
         last_fired = tally.lifetimes.value().last_fired[units]
         self._changes[tally][units] = move.rows
+        self._steps[tally][units] = step
         self._causes[tally][units] = self._judge(tally, last_fired, move, step)
 
     def value(self, tally: Tally) -> Deaths:
@@ -166,8 +169,11 @@ class Certificates:
         units = tally.layer.units
         lifetimes = tally.lifetimes.value()
         fires = lifetimes.first_silent == NEVER
-        changes = self._changes.get(tally, np.full(units, np.nan))
-        causes = self._causes.get(tally, np.full(units, int(Cause.UNKNOWN), np.int64))
+        unknown = np.full(units, int(Cause.UNKNOWN), np.int64)
+        is_written = self._steps.get(tally, unknown - 1) == lifetimes.first_silent
+        changes = np.where(is_written, self._changes.get(tally, np.full(units, np.nan)), np.nan)
+        causes = np.where(is_written, self._causes.get(tally, unknown), unknown)
+        causes[lifetimes.last_fired == NEVER] = int(Cause.FROM_START)
         return Deaths(
             lifetimes.last_fired,
             lifetimes.first_silent,

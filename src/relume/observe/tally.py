@@ -86,8 +86,8 @@ class Tally:
         """Bring the lifetimes up to an armed step.
 
         Returns:
-            The units that fell silent in it; None where none did, or where the values lie on
-            another device, which is read only once a window.
+            The units that fell silent in it suddenly; None where none did, or where the values lie
+            on another device, which is read only once a window.
         """
         if self.is_read_late or self._sums.positions == self._seen_positions:
             return None
@@ -124,6 +124,11 @@ class Tally:
         return window
 
 
+SUDDEN = 4.0
+"""A unit that fired so often on its last armed step, and not once on this one, fell suddenly:
+at the same rate that would have a chance of exp(-4), under 2 %."""
+
+
 class LazyLifetimes:
     """The lifetimes of a layer's units, cheap while all of them fire.
 
@@ -134,16 +139,18 @@ class LazyLifetimes:
     def __init__(self, units: int) -> None:
         self._known = Lifetimes.unseen(units)
         self._all_fired_at: int | None = None
+        self._last_counts: Sums = np.zeros(units)  # when they last fired
 
     def note(self, step: int, fired: Sums, rows: int) -> Counts | None:
-        """Take note of an armed step; return the units that fell silent in it, or None."""
+        """Take note of an armed step; return the units that fell silent in it suddenly, or None."""
         if fired.all():
-            self._all_fired_at = step
+            self._all_fired_at, self._last_counts = step, fired
             return None
-        before = self.value()
-        self._known = before.after(step, fired, rows)
-        self._all_fired_at = None
-        fell = np.flatnonzero((self._known.first_silent == step) & (fired == 0))
+        self._known = self.value().after(step, fired, rows)
+        is_sudden = (fired == 0) & (self._last_counts >= SUDDEN)
+        is_sudden &= self._known.first_silent == step
+        self._last_counts = np.where(fired > 0, fired, self._last_counts)
+        fell = np.flatnonzero(is_sudden)
         return fell if len(fell) else None
 
     def value(self) -> Lifetimes:
