@@ -45,6 +45,18 @@ def test_a_command_names_the_run_by_its_script(folder):
     assert (folder / "relume-train" / "report.html").exists()
 
 
+def test_an_exit_code_that_looks_like_ctrl_c_is_passed_on_in_silence(folder):
+    assert run("-q", "--", "bash", "-c", "exit 130", cwd=folder) == (130, b"", b"")
+
+
+def test_a_run_file_that_cannot_be_read_is_one_line(folder):
+    line = f"{sys.executable} train.py; echo damaged > relume-bash/run.sqlite"
+    code, _, err = run("--", "bash", "-c", line, cwd=folder)
+    assert code == 0
+    assert err.startswith(b"relume: ")
+    assert err.count(b"\n") == 1
+
+
 def test_a_command_that_dies_of_a_signal(folder):
     line = f"{sys.executable} train.py; kill -KILL $$"
     code, _, err = run("--", "bash", "-c", line, cwd=folder)

@@ -169,7 +169,8 @@ def _run_and_close(command: list[str], settings: "LaunchSettings", place: "RunPl
         close_run(settings, place, os.environ)
     if code < 0:
         die_by(-code)
-    raise typer.Exit(code)
+    sys.stderr.flush()
+    os._exit(code)  # the command's own: nobody shall read a meaning into it, or say a word
 
 
 def _check_options(budget: float | None, every: int | None, out: Path | None) -> None:

@@ -49,6 +49,11 @@ def main(options: list[str]) -> None:
         sys.stderr.write(f"relume: {error}\n")
     except KeyboardInterrupt:
         sys.stderr.write("relume: interrupted before the report was written\n")
+    except Exception as error:
+        if os.environ.get("RELUME_TRACEBACK"):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        sys.stderr.write(f"relume: a fault of Relume, not of yours: no report: {reason}\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import dis
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -28,12 +29,14 @@ def show_as_without_us() -> None:
     def excepthook(
         kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
-        clean(error)
+        with suppress(Exception):
+            clean(error)
         show(kind, error, error.__traceback__ if traceback is not None else None)
 
     def thread_excepthook(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:
-            clean(args.exc_value)
+            with suppress(Exception):
+                clean(args.exc_value)
             traceback = args.exc_value.__traceback__
             args = threading.ExceptHookArgs((args.exc_type, args.exc_value, traceback, args.thread))
         show_in_thread(args)

@@ -23,8 +23,8 @@ def environment(*, real_torch=False):
 def finish(command, *, cwd, real_torch=False, stdin=b"", env=None):
     """Run a command to its end; return exit code, stdout and stderr as bytes."""
     done = subprocess.run(
-        command, cwd=cwd, env=environment(real_torch=real_torch) | (env or {}), input=stdin,
-        capture_output=True, check=False, timeout=120,
+        command, cwd=cwd, input=stdin, capture_output=True, check=False, timeout=120,
+        env=environment(real_torch=real_torch) | {"TMPDIR": str(cwd.parent)} | (env or {}),
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
