@@ -17,7 +17,7 @@ class OpenStep:
     def __init__(self) -> None:
         self._losses: list[float | Tensor] = []
         self._within: float | Tensor | None = None
-        self.begin(time.perf_counter())
+        self.begin(time.thread_time())
 
     def begin(self, now_s: float) -> None:
         """Begin the next step."""

@@ -201,9 +201,9 @@ class Recorder:
             return
         self._step.is_updating = False
         if self._is_armed and self._is_full:
-            began_s = time.perf_counter()
+            began_s = time.thread_time()
             self._flows.after_update(self._tap.tallies)
-            self._step.own_s += time.perf_counter() - began_s
+            self._step.own_s += time.thread_time() - began_s
         if self.stepper.is_end_after_update(optimizer):
             self._end_step(_rate(optimizer))
 
@@ -251,7 +251,7 @@ class Recorder:
         """Note deaths, gradients and weights while the weights are still those of the step."""
         if not self._is_armed:
             return
-        began_s = time.perf_counter()
+        began_s = time.thread_time()
         tallies, step = self._tap.tallies, self.steps + 1
         if self._is_full:
             self._evidence.note_input(step, self._tap.calls.last_input)
@@ -264,7 +264,7 @@ class Recorder:
             given = {id(weight) for group in groups for weight in group["params"]}
             norm = self._flows.before_update(tallies, given, has_closure=has_closure)
             self._evidence.note_gradient(step, norm)
-        self._step.own_s += time.perf_counter() - began_s
+        self._step.own_s += time.thread_time() - began_s
 
     def _note_falls(self, tally: Tally, step: int) -> None:
         fell = tally.end_step(step)
@@ -277,14 +277,16 @@ class Recorder:
 
     def _end_step(self, rate: float) -> None:
         """End a step; one that is not armed is noted down, and worked up with the next ones."""
-        now_s = time.perf_counter()
+        now_s = time.thread_time()
         number, step = self.stepper.number, self._step
         self._ended.append((number, step.loss(), rate, self._is_armed))
         if self._is_armed:
             self._end_armed_step(number)
-            step.own_s += time.perf_counter() - now_s
+            began_s, now_s = now_s, time.thread_time()
+            step.own_s += now_s - began_s
         self.plan.note(now_s - step.began_s, step.own_s, was_armed=self._is_armed)
-        if self._is_armed or number + 1 >= self.plan.next_step or now_s >= self._write_at_s:
+        is_next_armed = number + 1 >= self.plan.next_step
+        if self._is_armed or is_next_armed or time.perf_counter() >= self._write_at_s:
             self._work_up()
             self._write_if_due(number)
             self._begin_step()
@@ -308,7 +310,7 @@ class Recorder:
             self._note_falls(tally, number)
 
     def _begin_step(self) -> None:
-        self._step.begin(time.perf_counter())
+        self._step.begin(time.thread_time())
         wanted = self.plan.is_armed(self.steps + 1)
         if wanted != self._is_armed:
             if wanted:

@@ -71,7 +71,10 @@ class Budget:
         return True
 
     def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
-        """Take note of how long a step took, and how much of it is known to be ours."""
+        """Take note of how long a step took, and how much of it is known to be ours.
+
+        Both in CPU time of the thread that trains: other programs do not count, nor does waiting.
+        """
         if not was_armed:
             self._plain.append(duration_s)
             return
