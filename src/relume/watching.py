@@ -74,8 +74,9 @@ class Watch:
         fault: The first fault of ours, if any.
 
     Example:
-        >>> import torch
-        >>> with watch(report=False, quiet=True, out="example-run") as training:
+        >>> import tempfile, torch
+        >>> folder = Path(tempfile.mkdtemp()) / "run"
+        >>> with watch(report=False, quiet=True, out=folder) as training:
         ...     layer = torch.nn.Linear(2, 2)
         ...     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
         ...     for _ in range(3):

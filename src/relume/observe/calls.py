@@ -35,10 +35,12 @@ class Kind:
     Args:
         is_seen: Whether what they return is looked at.
         is_quiet: Whether the calls inside them are passed over.
+        is_weighted: Whether they multiply by weights: linear ones and convolutions.
     """
 
-    is_seen: bool
-    is_quiet: bool
+    is_seen: bool = False
+    is_quiet: bool = False
+    is_weighted: bool = False
 
 
 class Call:
@@ -71,6 +73,7 @@ class Calls:
         rows: Rows of the present pass: the length of the first tensor that it was called with;
             None where it was called with none.
         fault: The first fault of ours; nothing is followed after it.
+        last_weighted: The linear layer or convolution of the present pass that returned last.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Calls:
         self._on_return = on_return
         self._kind_of = kind_of
         self._kinds: dict[type[nn.Module], Kind] = {}
+        self.last_weighted: nn.Module | None = None
         self._hooks: list[RemovableHandle] = []
         self._thread = 0
         self._input: weakref.ref[Tensor] | None = None
@@ -148,6 +152,7 @@ class Calls:
         """Count a pass, with its rows."""
         self.number += 1
         self.rows = rows
+        self.last_weighted = None
 
     def _remember(self, inputs: tuple[Any, ...]) -> None:
         x = inputs[0] if inputs else None
@@ -170,7 +175,10 @@ class Calls:
         stack = self.stack
         if len(stack) > 1 and stack[-1].module is module:
             stack.pop()
-            if output is not None and self._kind(module).is_seen:
+            kind = self._kind(module)
+            if kind.is_weighted:
+                self.last_weighted = module
+            if kind.is_seen and output is not None:
                 self._on_return(module, inputs, output)
 
 

@@ -13,9 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from relume.observe.calls import is_inner_file
 from relume.observe.compiled_op import show_input, show_output
+from relume.observe.own_activations import kind_of, read_module
 from relume.observe.ownership import feeding
 from relume.observe.rectifiers import RECTIFIERS, Reading, Rectifier, Source, namespace
-from relume.observe.tap import kind_of, read_module
 
 _SPACES = ("torch", "torch.Tensor", "torch._C._nn", "torch._VF", "torch.nn.functional")
 _LARGER = frozenset({"maximum", "max", "fmax"})

@@ -95,8 +95,8 @@ class Layers:
         is_module = site.module is not None and is_nothing_else(site.module)
         traced = self._names.of_weights(site.traced)
         if all(a is b for a, b in zip(weights, site.traced, strict=True)) or owner is None:
-            return self._tap.site_name(module, site.reading, owner, place, is_module=is_module)
-        name = self._tap.site_name(module, site.reading, traced, place, is_module=is_module)
+            return self._tap.book.site_name(module, site.reading, owner, place, is_module=is_module)
+        name = self._tap.book.site_name(module, site.reading, traced, place, is_module=is_module)
         return _moved(name, traced, owner) if is_module else f"{site.reading.activation}({owner})"
 
     def label(self, site: "GraphSite", roots: Sequence[nn.Module]) -> str:
@@ -127,7 +127,7 @@ class Layers:
         if key not in self._tallies:
             name = self.name(site, weights, roots, site.place)
             origin = (weights, self._names.of_weights(weights), site.place)
-            self._tallies[key] = self._tap.add_site(name, site.reading, values, axis, origin)
+            self._tallies[key] = self._tap.book.add_site(name, site.reading, values, axis, origin)
         tally = self._tallies[key]
         slope = site.reading.slope
         if slope is not None and site.slope is not None:

@@ -321,6 +321,7 @@ class Recorder:
             self._tap.begin_step()
 
     def _arm(self) -> None:
+        self._compiled.prepare()
         self._tap.arm()
         self._switch.tap = self._tap
         self._is_armed = True

@@ -55,6 +55,11 @@ class Tally:
         self._rows = self._seen_rows = self._seen_positions = 0
         self._seen = np.zeros(self.layer.units)
 
+    @property
+    def rows(self) -> int:
+        """Independent rows of the open window."""
+        return self._rows
+
     def fits(self, z: Tensor) -> bool:
         """Whether a tensor has this site's units where they belong."""
         return self.axis < z.ndim and z.shape[self.axis] == self.layer.units

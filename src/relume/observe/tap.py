@@ -8,21 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relume.nn.registry import activation_of, activation_of_class, firing_threshold
 from relume.observe.aside import Aside, Fused, Part
-from relume.observe.calls import Calls, Kind, place_of, user_frame
+from relume.observe.calls import Calls, place_of, user_frame
 from relume.observe.fused import hidden_weights
 from relume.observe.naming import Names
-from relume.observe.ownership import feeding, sources, unit_axis
+from relume.observe.own_activations import kind_of, read_module
+from relume.observe.ownership import Feeding, feeding, sources, unit_axis
 from relume.observe.plain import floating, has_values, is_plain, oddity
-from relume.observe.rectifiers import Reading, Rectifier, Silence, Source
+from relume.observe.rectifiers import Reading, Rectifier, Source
+from relume.observe.site_book import SiteBook
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
 from relume.observe.where import Where, where
-from relume.runs.records import Layer, Moments
-
-MOST_SITES = 4096
-"""Sites beyond these are listed as not observed: a program that makes ever new ones is odd."""
+from relume.runs.records import Moments
 
 LEARNING_STEPS = 3
 """Armed steps in which it is learnt which sites feed which; their graphs are held till the end."""
@@ -46,7 +44,7 @@ class ArmedTap:
         in_evaluation: Whether passes in eval mode without gradients count too.
 
     Attributes:
-        tallies: Every site seen so far, in the order of the first time.
+        book: Every site seen so far.
         calls: The modules being called.
         fault: The first fault of ours; nothing is measured after it.
         on_output: Called with each output that is counted, if set.
@@ -56,7 +54,7 @@ class ArmedTap:
     def __init__(
         self, names: Names, unobserved: Unobserved, *, in_evaluation: bool = False
     ) -> None:
-        self.tallies: list[Tally] = []
+        self.book = SiteBook(names, unobserved)
         self.fault: Exception | None = None
         self.gradient_scale: Callable[[], Tensor | None] = lambda: None
         self.on_output: Callable[[Tally, Tensor], None] | None = None
@@ -92,6 +90,11 @@ class ArmedTap:
         self._nodes.clear()
         self.calls.detach()
         self.fault = self.fault or self.calls.fault
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """Every site seen so far, in the order of the first time."""
+        return self.book.tallies
 
     @property
     def is_seeing(self) -> bool:
@@ -287,13 +290,24 @@ class ArmedTap:
         if z.ndim < 2:
             self._unobserved.note(f"{reading.activation} of a single row", origin.place())
             return None
-        weights = hidden_weights(origin.module) or (fed.weights if fed is not None else ())
-        is_channels_first = fed is not None and fed.is_channels_first
-        tally = self._site(reading, reading.read_part(z), (weights, is_channels_first), origin)
+        tally = self._site(reading, reading.read_part(z), self._fed(origin.module, z, fed), origin)
         self._known[origin.key] = tally
         if tally is not None and fed is not None and not tally.sources:
             tally.sources = sources(fed.product, self._nodes)
         return tally
+
+    def _fed(
+        self, module: nn.Module | None, z: Tensor, fed: Feeding | None
+    ) -> tuple[tuple[Tensor, ...], bool]:
+        """Return the weights that feed an activation, and whether its unit axis is the second.
+
+        Where there is no graph to read them off, the layer that returned last is taken.
+        """
+        if fed is None and z.grad_fn is None and self.calls.last_weighted is not None:
+            last: tuple[Tensor, ...] = tuple(self.calls.last_weighted.parameters(recurse=False))
+            return last, bool(last) and last[0].ndim > 2
+        weights = hidden_weights(module) or (fed.weights if fed is not None else ())
+        return weights, fed is not None and fed.is_channels_first
 
     def _site(
         self,
@@ -314,66 +328,14 @@ class ArmedTap:
             return known  # the same weights again: a recurrence, not another layer
         owner = self.names.of_weights(weights)
         if name is None:
-            name = self.site_name(
+            name = self.book.site_name(
                 origin.module, reading, owner, origin.place(), is_module=origin.is_activation
             )
         place = None if is_recomputing() and not origin.is_direct else origin.place()
-        tally = self.add_site(name, reading, z, axis, (weights, owner, place))
+        tally = self.book.add_site(name, reading, z, axis, (weights, owner, place))
         if tally is not None:
             self._by_owner[same] = tally
         return tally
-
-    def add_site(
-        self,
-        name: str,
-        reading: Reading,
-        z: Tensor,
-        axis: int,
-        origin: tuple[tuple[Tensor, ...], str | None, str | None],
-    ) -> Tally | None:
-        """Add a site; ``origin`` is its weights, the name of their module, and ``file:line``."""
-        """Return the tally of a new site; None where there are too many.
-
-        Args:
-            name: Of the site; it is made unique.
-            reading: How its values are read.
-            z: A tensor of its shape and device.
-            axis: The unit axis.
-            origin: The weights that feed it, the name of their module, and ``file:line``.
-        """
-        weights, owner, place = origin
-        if len(self.tallies) >= MOST_SITES:
-            self._unobserved.note(f"sites beyond the first {MOST_SITES:,}", place)
-            return None
-        layer = Layer(
-            self.names.unique(name),
-            reading.activation,
-            z.shape[axis],
-            reading.silence is Silence.DEAD,
-            owner,
-            place,
-            reading.silence is Silence.SATURATED,
-        )
-        tally = Tally(layer, axis, weights, z.device.type)
-        self.tallies.append(tally)
-        return tally
-
-    def site_name(
-        self,
-        module: nn.Module | None,
-        reading: Reading,
-        owner: str | None,
-        place: str | None,
-        *,
-        is_module: bool,
-    ) -> str:
-        """Return how a site is called: as its module, or by its function and what feeds it."""
-        name = self.names.of_module(module)
-        if is_module and name:
-            return name
-        if owner:
-            return f"{reading.activation}({owner})"
-        return f"{reading.activation} in {name or place or 'the script'}"
 
     def _returned(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """See what a module returned whose inner calls are not seen: ours, and recurrent ones."""
@@ -420,22 +382,6 @@ class ArmedTap:
 def is_recomputing() -> bool:
     """Whether a backward pass is under way: what runs then is a checkpoint's second run."""
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001
-
-
-def kind_of(module: type[nn.Module]) -> Kind:
-    """Return how the modules of a class are treated: our own activations are seen as a whole."""
-    is_ours = module.__module__.startswith("relume.nn.") and activation_of_class(module) is not None
-    return Kind(is_seen=is_ours, is_quiet=is_ours)
-
-
-def read_module(module: nn.Module) -> Reading | None:
-    """Return how the output of one of our own activations is read."""
-    entry, threshold = activation_of(module), firing_threshold(module)
-    if entry is None:
-        return None
-    if isinstance(threshold, float):
-        return Reading(entry.name, Silence.DEAD, Source.INPUT, low=threshold)
-    return Reading(entry.name, Silence.DORMANT)
 
 
 def moments(slope: Tensor) -> Moments:

@@ -5,7 +5,7 @@ import sys
 import torch
 from torch import nn
 
-from relume.observe.calls import Calls, place_of, user_frame, user_line
+from relume.observe.calls import Calls, Kind, place_of, user_frame, user_line
 
 
 class Recorder(nn.Module):
@@ -21,7 +21,9 @@ class Recorder(nn.Module):
 
 def followed():
     returned = []
-    calls = Calls(lambda module, _inputs, _output: returned.append(module), lambda _module: False)
+    calls = Calls(
+        lambda module, _inputs, _output: returned.append(module), lambda _class: Kind(is_seen=True)
+    )
     calls.attach()
     return calls, returned
 
