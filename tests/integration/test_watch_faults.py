@@ -21,7 +21,6 @@ from torch.optim import optimizer as optimizer_hooks
 
 import relume
 from benchmarks.kills import kill_often
-from relume.runs.query import read_run
 
 STEPS = 8
 
