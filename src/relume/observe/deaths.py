@@ -5,7 +5,6 @@ import statistics
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ MOVED = 0.3
 EXCESS = 3.0
 """An update is large that moved a row this many times as far as the usual ones together may."""
 RATE_JUMP = 2.0
-"""A rate that grows by more than this factor from one step to the next makes a step in the rate."""
+"""A rate more than this many times its median so far comes of a step in the rate."""
 SPIKE = 5.0
 """A loss or gradient norm this many times its median so far is a spike."""
 DRIFT = 3.0
@@ -68,30 +67,29 @@ class Evidence:
             self._inputs.append((step, mean, math.sqrt(max(0.0, square - mean * mean))))
 
     def has_rate_step(self, first: int, last: int) -> bool:
-        """Whether the rate jumped in one of the updates of the steps from first to last."""
-        return any(
-            before.rate > 0 and now.rate / before.rate > RATE_JUMP
-            for before, now in pairwise(self._steps)
-            if first <= now.number <= last
-        )
+        """Whether the rate of one of the updates of the steps from first to last stands out."""
+        rates = [(step.number, step.rate) for step in self._steps]
+        usual = _usual(rates, first, RATE_JUMP)
+        return any(rate > usual for number, rate in rates if first <= number <= last)
 
-    def has_spike(self, first: int, last: int) -> bool:
+    def has_spike(self, first: int, last: int, *, is_general: bool = False) -> bool:
         """Whether a batch of the steps from first to last was out of line.
 
-        Its loss stands out from those before it and, unless it is that of the first step, from
-        those after it: a loss that stays high comes of weights that are broken already. Or the
-        gradient of the first step stands out: of later ones, none was seen.
+        Its loss stands out from those before it and, unless it is that of the first step or all
+        weights moved far, from those after it too: a loss that stays high may come of weights that
+        were broken already. Or the gradient of the first step stands out: of later ones, none was
+        seen.
         """
         losses = [(step.number, abs(step.loss)) for step in self._steps]
-        usual = _usual(losses, first)
+        usual = _usual(losses, first, SPIKE)
         peak = next(((n, loss) for n, loss in losses if first <= n <= last and loss > usual), None)
-        if peak is not None and peak[0] == first:
+        if peak is not None and (peak[0] == first or is_general):
             return True
         if peak is not None:
             after = [loss for number, loss in losses if 0 < number - peak[0] <= _AFTER]
             return bool(after) and peak[1] > SPIKE * statistics.median(after)
         norm = dict(self._norms).get(first)
-        return norm is not None and norm > _usual(self._norms, first)
+        return norm is not None and norm > _usual(self._norms, first, SPIKE)
 
     def has_drift(self, first: int, last: int) -> bool:
         """Whether the inputs of the last step, unlike those of the first, lie off the usual."""
@@ -106,10 +104,10 @@ class Evidence:
         return abs(seen[last] - usual) > off >= abs(seen[first] - usual)
 
 
-def _usual(values: Iterable[tuple[int, float]], first: int) -> float:
-    """Return what stands out from the values before a step: infinite where too few are known."""
+def _usual(values: Iterable[tuple[int, float]], first: int, factor: float) -> float:
+    """Return above what a value stands out from those before a step; inf if few are known."""
     before = [value for step, value in values if step < first and math.isfinite(value)]
-    return SPIKE * statistics.median(before) if len(before) >= _FEWEST else math.inf
+    return factor * statistics.median(before) if len(before) >= _FEWEST else math.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,11 +118,13 @@ class Move:
         rows: Those of the units that fell silent, shape (units,); nan where not known.
         before: Those of the layers that feed theirs, at most; 0 where not known.
         usual: The usual update of their layer in a single step; nan where not known.
+        is_general: Whether the weights of every site moved farther than the usual updates explain.
     """
 
     rows: Sums
     before: float = 0.0
     usual: float = math.nan
+    is_general: bool = False
 
 
 class Certificates:
@@ -189,26 +189,25 @@ class Certificates:
         if not fired_once.any():
             return causes
         first = int(last_fired[fired_once].max())
-        if _is_silent(tally.sources):
-            causes[fired_once] = int(Cause.UPSTREAM_DEATH)
-            return causes
-        has_moved = fired_once & ((move.rows >= MOVED) | (move.before >= MOVED))
-        common = self._cause_of_a_move(first, step - 1)
+        far = fired_once & (move.rows >= MOVED)
+        common = self._common_cause(first, step, move)
         if common is not None:
-            causes[has_moved] = int(common)
-        elif not self._evidence.has_drift(first, step):
+            has_moved = far | (fired_once & (move.before >= MOVED))
+            causes[fired_once if common is Cause.INPUT_DRIFT else has_moved] = int(common)
+        else:
             most = EXCESS * move.usual * (step - first)
-            is_excess = np.isnan(most) | (move.rows > most)
-            causes[fired_once & (move.rows >= MOVED) & is_excess] = int(Cause.LARGE_UPDATE)
-        if self._evidence.has_drift(first, step):
-            causes[causes == Cause.UNKNOWN] = int(Cause.INPUT_DRIFT)
+            causes[far & (np.isnan(most) | (move.rows > most))] = int(Cause.LARGE_UPDATE)
+        if _is_silent(tally.sources):  # explains what did not move far by itself, and all the rest
+            causes[fired_once & (~far | (causes == Cause.UNKNOWN))] = int(Cause.UPSTREAM_DEATH)
         return causes
 
-    def _cause_of_a_move(self, first: int, last: int) -> Cause | None:
-        """Return what made the weights of the whole network move in some steps, if anything."""
-        if self._evidence.has_rate_step(first, last):
+    def _common_cause(self, first: int, step: int, move: Move) -> Cause | None:
+        """Return what befell the whole network from a step to another, if anything."""
+        if self._evidence.has_rate_step(first, step - 1):
             return Cause.RATE_STEP
-        if self._evidence.has_spike(first, last):
+        if self._evidence.has_drift(first, step):  # the high losses that follow are no spike
+            return Cause.INPUT_DRIFT
+        if self._evidence.has_spike(first, step - 1, is_general=move.is_general):
             return Cause.GRADIENT_SPIKE
         return None
 

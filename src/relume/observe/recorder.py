@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
-from relume.observe.deaths import Certificates, Evidence, Move
+from relume.observe.deaths import EXCESS, MOVED, Certificates, Evidence, Move
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
@@ -109,6 +109,7 @@ class Recorder:
         self._closed = 0
         self._window_steps = WINDOW_STEPS
         self.armed_steps = 0
+        self._last_armed = 0
         self._is_armed = False
 
     @property
@@ -272,8 +273,16 @@ class Recorder:
             flows = self._flows
             rows = flows.row_changes(tally, fell)
             before = max(map(flows.change, _all_sources(tally)), default=0.0)
-            move = Move(rows, before, flows.usual_update(tally))
+            move = Move(rows, before, flows.usual_update(tally), self._is_general_move(step))
             self._certificates.note(tally, fell, move, step)
+
+    def _is_general_move(self, step: int) -> bool:
+        """Whether all weights moved farther since the last armed step than is usual."""
+        flows, steps = self._flows, step - self._last_armed
+        moves = [(flows.change(each), flows.usual_update(each)) for each in self._tap.tallies]
+        return bool(moves) and all(
+            change >= MOVED and change > EXCESS * usual * steps for change, usual in moves
+        )
 
     def _end_step(self, rate: float) -> None:
         """End a step; one that is not armed is noted down, and worked up with the next ones."""
@@ -308,6 +317,7 @@ class Recorder:
             raise fault
         for tally in self._tap.tallies:
             self._note_falls(tally, number)
+        self._last_armed = number
 
     def _begin_step(self) -> None:
         self._step.begin(time.thread_time())
