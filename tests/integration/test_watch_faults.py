@@ -86,8 +86,8 @@ def train():
     """Train through every seam: a loader, a scaler, two optimizers, ``autograd.grad``, scores."""
     torch.manual_seed(3)
     net, hand = Net(), nn.Linear(2, 2)
-    data = torch.utils.data.TensorDataset(torch.randn(16, 1, 6, 6), torch.arange(16) % 2)
-    loader = torch.utils.data.DataLoader(data, batch_size=4, shuffle=True)
+    data = torch.utils.data.TensorDataset(torch.randn(32, 1, 6, 6), torch.arange(32) % 2)
+    loader = torch.utils.data.DataLoader(data, batch_size=8, shuffle=True)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     second = torch.optim.Adam(hand.parameters(), lr=0.01)
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)

@@ -173,13 +173,17 @@ class Calls:
         if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         stack = self.stack
-        if len(stack) > 1 and stack[-1].module is module:
-            stack.pop()
+        if len(stack) == 1 or stack[-1].module is not module:
+            return
+        stack.pop()
+        try:
             kind = self._kind(module)
             if kind.is_weighted:
                 self.last_weighted = module
             if kind.is_seen and output is not None:
                 self._on_return(module, inputs, output)
+        except Exception as error:  # noqa: BLE001
+            self.fault = error
 
 
 def user_frame(depth: int) -> FrameType | None:
