@@ -164,7 +164,7 @@ class Recorder:
         """Take note of a loss that is about to be differentiated."""
         if self.fault is not None:
             return
-        if self.stepper.has_leader:
+        if self.stepper.has_leader or self._step.is_updating:
             is_end = False
         else:
             is_end = self.stepper.is_end_before_backward(self._weights())

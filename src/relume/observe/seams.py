@@ -114,6 +114,8 @@ class Seams:
             self._listener.fail(error)
 
     def _backward(self, original: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        if _is_within_backward():
+            return original(*args, **named)
         listener = self._listener
         try:
             listener.before_backward(self._loss(args[0] if args else named.get("tensors")))
@@ -136,7 +138,7 @@ class Seams:
             named["inputs"] = tuple(named["inputs"])
         inputs = args[1] if len(args) > 1 else named.get("inputs")
         creates = args[4] if len(args) > 4 else named.get("create_graph", False)
-        if creates or not self._are_weights(inputs):
+        if creates or _is_within_backward() or not self._are_weights(inputs):
             return original(*args, **named)
         self._tell(self._before_backward, args[0] if args else named.get("outputs"))
         result = original(*args, **named)
@@ -256,3 +258,8 @@ def _steps_under_way(frame: FrameType | None) -> int:
 _STEP_CODES = frozenset(
     code for code in Optimizer.profile_hook_step.__code__.co_consts if hasattr(code, "co_code")
 )
+
+
+def _is_within_backward() -> bool:
+    """Whether a backward pass is under way: one inside it belongs to a reentrant checkpoint."""
+    return torch._C._current_graph_task_id() != -1  # noqa: SLF001

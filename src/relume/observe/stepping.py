@@ -1,6 +1,7 @@
 """Where one training step ends and the next begins, told from losses and updates alone."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class Stepper:
         self.is_by_hand = False
         self._leader: int | None = None
         self._others: dict[int, int] = {}
-        self._fingerprint: tuple[object, ...] | None = None
+        self._fingerprints: dict[int, object] = {}
 
     @property
     def has_leader(self) -> bool:
@@ -57,9 +58,9 @@ class Stepper:
         """
         if self._leader is not None or self.is_by_hand:
             return False
-        now = tuple(map(_fingerprint, list(weights)[:MOST_WATCHED]))
-        before, self._fingerprint = self._fingerprint, now
-        self.is_by_hand = before is not None and len(before) == len(now) and before != now
+        now = {id(weight): _fingerprint(weight) for weight in islice(weights, MOST_WATCHED)}
+        before, self._fingerprints = self._fingerprints, now
+        self.is_by_hand = any(before.get(key, value) != value for key, value in now.items())
         self.number += self.is_by_hand
         return self.is_by_hand
 

@@ -247,7 +247,7 @@ class ArmedTap:
                     return
                 try:
                     scale = self.gradient_scale()
-                    tally.add_gradient(gradient if scale is None else gradient / scale)
+                    tally.add_gradient(gradient if scale is None else _unscaled(gradient, scale))
                 except Exception as error:  # noqa: BLE001
                     self.fault = error
 
@@ -377,6 +377,16 @@ class ArmedTap:
         self._unobserved.note(
             f"{reading.activation} of {oddity(z)}", place_of(frame) if frame is not None else None
         )
+
+
+def _unscaled(gradient: Tensor, scale: Tensor) -> Tensor:
+    """Return a gradient as before scaling; 0 where the scale was too large for its type.
+
+    The update that such a gradient belongs to is left out. Half types would lose small ones.
+    """
+    if gradient.dtype.itemsize < 4:
+        gradient = gradient.float()
+    return torch.nan_to_num(gradient / scale, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def is_recomputing() -> bool:

@@ -1,0 +1,202 @@
+"""Scripts in the styles people write: each runs bare and watched, and does the same.
+
+A script says itself what is to be seen of it, on the line where it happens or below it::
+
+    x = F.relu(self.fc1(x))  # sees relu(fc1) 32
+    optimizer.step()  # steps 12
+
+``sees NAME UNITS · NAME UNITS`` names sites, ``@ FILE`` behind them says that they lie in another
+file; ``misses WHAT`` names a call that is listed as not observed. Nothing else may be seen.
+"""
+
+import json
+import math
+import os
+import re
+import selectors
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from relume.runs.query import read_run
+
+SCRIPTS = Path(__file__).parent / "watched_scripts"
+INSIDE = [str(SCRIPTS / "watch_script.py")]
+BEFORE = ["-m", "relume", "run", "--every", "1", "--no-report", "--quiet", "--out"]
+"""Two ways to watch, put before a command, with a folder behind them."""
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+LIMIT_S = 240
+
+PLAIN = [
+    "accelerate_loop",
+    "accumulation",
+    "alexnet_like",
+    "autocast bfloat16",
+    "autocast float16",
+    "char_rnn",
+    "checkpointing plain",
+    "checkpointing reentrant",
+    "functional_digits",
+    "gan",
+    "huggingface_trainer trainer",
+    "lbfgs",
+    "lightning_module",
+    "loader_workers",
+    "parametric_relu",
+    "per_sample_gradients",
+    "rnn_module",
+    "sequential",
+    "shared_relu_resnet",
+    "siamese",
+    "skorch_classifier",
+    "smooth_activations",
+    "transformer_classifier",
+    "vae_at_module_level",
+]
+
+
+class WarmPython:
+    """Runs Python programs one after another, each in a process of its own."""
+
+    def __init__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, SCRIPTS / "warm_python.py"],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
+
+    def run(self, folder, arguments):
+        """Return exit code, stdout and stderr of ``python ARGUMENTS``."""
+        folder.mkdir(parents=True)
+        out, err = folder / "stdout.txt", folder / "stderr.txt"
+        request = {"folder": folder, "arguments": arguments, "stdout": out, "stderr": err}
+        self._process.stdin.write(json.dumps(request, default=str) + "\n")
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(LIMIT_S):
+                os.killpg(self._process.pid, 9)
+        code = int(self._process.stdout.readline())
+        return code, out.read_text(), err.read_text()
+
+    def close(self):
+        self._process.stdin.close()
+        assert self._process.wait(30) == 0
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def python():
+    warm = WarmPython()
+    yield warm
+    warm.close()
+
+
+def both(python, folder, name, watch=INSIDE, launcher=()):
+    """Run a script bare and watched; what can be told apart from outside is the same."""
+    script, *arguments = name.split()
+    command = [*launcher, str(SCRIPTS / f"{script}.py"), *arguments]
+    bare = python.run(folder / "bare", command)
+    recording = folder / "recording"
+    watched = python.run(folder / "watched", [*watch, str(recording), *command])
+    assert "weights " in bare[1]
+    assert bare[1].count("\n") > 2, bare
+    assert watched[:2] == bare[:2]
+    assert said(watched[2]) == said(bare[2])
+    return recording
+
+
+def said(stderr):
+    """Return what a script itself wrote, without addresses that differ from run to run."""
+    return re.sub(r"\[\w+:\d+\]|0x[0-9a-f]+|\d+:\d+:\d+[.\d]*", "", stderr)
+
+
+def announced(script, mark):
+    """Yield what the comments of a script announce, and where: ``(text, place)``."""
+    place = ""
+    for number, line in enumerate((SCRIPTS / f"{script}.py").read_text().splitlines(), 1):
+        if not line.lstrip().startswith("#"):
+            place = f"{script}.py:{number}"
+        _, found, text = line.partition(f"# {mark} ")
+        for each in text.split(" · ") if found else ():
+            what, _, elsewhere = each.partition(" @ ")
+            yield what.format(place=place), elsewhere or place
+
+
+def check_run(recording, script):
+    """Check that exactly the announced sites, missed calls and steps are on record."""
+    run = read_run(recording)
+    places = {place for _, place in announced(script, "sees")}
+    seen = [
+        (f"{layer.name} {layer.units}", place if place in places else place.partition(":")[0])
+        for layer in run.layers
+        for place in [layer.place or ""]
+    ]
+    assert sorted(seen) == sorted(announced(script, "sees"))
+    missed = {(each.what, each.place) for each in run.unobserved}
+    assert missed == set(announced(script, "misses"))
+    for steps, _ in announced(script, "steps"):
+        assert run.last_step == int(steps)
+    assert run.info.result == {"notes": []}  # no fault of ours
+    return run
+
+
+def activity_of(run, index):
+    """Return all that the windows hold of one site."""
+    return [w.layers[index].activity for w in run.windows if index < len(w.layers)]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_watched_script_does_what_it_does_bare_and_shows_its_sites(python, tmp_path, name):
+    script = name.split()[0]
+    run = check_run(both(python, tmp_path, name), script)
+    assert run.last_step > 0
+    for index, layer in enumerate(run.layers):
+        activity = activity_of(run, index)
+        assert sum(part.rows for part in activity) > 0, layer.name
+        assert all(math.isfinite(part.absolute_gradient.sum()) for part in activity), layer.name
+    FURTHER.get(script, lambda _: None)(run)
+
+
+def check_slopes(run):
+    final = [each for index in range(3) for each in [run.windows[-1].layers[index].slope]]
+    assert [slope.count for slope in final] == [12, 120, 12]  # slopes times armed steps
+    assert all(slope.least < slope.greatest for slope in final)  # they are learned
+
+
+def check_deaths_of_smooth_units(run):
+    """Only a function with a flat piece can make a dead unit, and bounded ones saturate."""
+    can_die = {layer.activation for layer in run.layers if layer.can_die}
+    assert can_die == {"hardswish"}
+    assert {layer.activation for layer in run.layers if layer.saturates} == {"tanh", "sigmoid"}
+
+
+FURTHER = {
+    "parametric_relu": check_slopes,
+    "smooth_activations": check_deaths_of_smooth_units,
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_compiled_training_is_unchanged_and_seen(python, tmp_path, backend):
+    check_run(both(python, tmp_path, f"compiled {backend}"), "compiled")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_that_train_one_shared_model_are_recorded_as_one_run(python, tmp_path, method):
+    recording = both(python, tmp_path, f"hogwild {method}", BEFORE)
+    run = check_run(recording, "hogwild")
+    assert sum(part.rows for part in activity_of(run, 0)) == 2 * 6 * 32  # processes, turns, batch
+
+
+def test_both_ranks_of_a_distributed_training_are_recorded(python, tmp_path):
+    recording = both(python, tmp_path, "data_parallel", BEFORE, TORCHRUN)
+    names = sorted(path.name for path in recording.glob("*.sqlite"))
+    assert names == ["run-rank1.sqlite", "run.sqlite"]
+    run = check_run(recording, "data_parallel")
+    assert sum(part.rows for part in activity_of(run, 0)) == 2 * 8 * 16  # ranks, steps, batch
