@@ -106,8 +106,9 @@ class Watch:
         """Begin to watch; nothing is raised."""
         self._outer = _active()
         if self._outer is None:
-            _ACTIVE.append(weakref.ref(self))
             self._record()
+            if self._recorder is not None:
+                _ACTIVE.append(weakref.ref(self))
         return self
 
     def _record(self) -> None:

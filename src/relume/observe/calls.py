@@ -129,18 +129,17 @@ class Calls:
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
-        stack = self.stack
-        is_quiet = stack[-1].is_quiet
         try:
+            stack = self.stack
+            is_quiet = stack[-1].is_quiet
             if len(stack) == 1:
                 self.begin_pass(leading_rows(inputs))
                 self._remember(inputs)
             if module.__dict__.get("batch_first", True) is False:
                 self._take_second_axis(inputs)
-            is_quiet = is_quiet or self._kind(module).is_quiet
+            stack.append(Call(module, is_quiet or self._kind(module).is_quiet))
         except Exception as error:  # noqa: BLE001
             self.fault = error
-        stack.append(Call(module, is_quiet))
 
     def _kind(self, module: nn.Module) -> Kind:
         kind = self._kinds.get(type(module))

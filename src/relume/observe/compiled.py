@@ -124,17 +124,30 @@ class CompiledRegions:
 
         return has_any_global_hook
 
+    def _is_of_compiled_code(self) -> bool:
+        try:
+            return self._tap.is_seeing and not _caller().startswith("DisableContext")
+        except Exception as error:  # noqa: BLE001
+            self._tap.fault = error
+            return False
+
+    def _keep(self, action: Callable[[], None]) -> None:
+        """Do something of ours, and keep its fault on the tap."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001
+            self._tap.fault = error
+
     def _set_eval_frame(self, original: Compile) -> Compile:
         tap = self._tap
 
         def set_eval_frame(callback: Any) -> Any:
-            if not tap.is_seeing or _caller().startswith("DisableContext"):
-                return original(callback)
-            if callback is not None:
-                tap.calls.pause()
+            is_compiled = self._is_of_compiled_code()
+            if is_compiled and callback is not None:
+                self._keep(tap.calls.pause)
             before = original(callback)
-            if callback is None:
-                tap.calls.resume()
+            if is_compiled and callback is None:
+                self._keep(tap.calls.resume)
             return before
 
         return set_eval_frame
@@ -214,8 +227,8 @@ class CompiledRegions:
 
 
 def _caller() -> str:
-    """Return the qualified name of the function that called our caller."""
-    return sys._getframe(2).f_code.co_qualname  # noqa: SLF001
+    """Return the qualified name of the function that called the wrapper that asks."""
+    return sys._getframe(3).f_code.co_qualname  # noqa: SLF001
 
 
 def _are_ours(calls: Calls) -> bool:

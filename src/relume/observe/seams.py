@@ -114,16 +114,17 @@ class Seams:
             self._listener.fail(error)
 
     def _backward(self, original: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        if _is_within_backward():
-            return original(*args, **named)
-        listener = self._listener
+        listener, is_inner = self._listener, False
         try:
-            listener.before_backward(self._loss(args[0] if args else named.get("tensors")))
+            is_inner = _is_within_backward()
+            if not is_inner:
+                listener.before_backward(self._loss(args[0] if args else named.get("tensors")))
         except Exception as error:  # noqa: BLE001
             listener.fail(error)
         result = original(*args, **named)
         try:
-            listener.after_backward()
+            if not is_inner:
+                listener.after_backward()
         except Exception as error:  # noqa: BLE001
             listener.fail(error)
         return result
@@ -138,7 +139,7 @@ class Seams:
             named["inputs"] = tuple(named["inputs"])
         inputs = args[1] if len(args) > 1 else named.get("inputs")
         creates = args[4] if len(args) > 4 else named.get("create_graph", False)
-        if creates or _is_within_backward() or not self._are_weights(inputs):
+        if creates or not self._are_weights(inputs):
             return original(*args, **named)
         self._tell(self._before_backward, args[0] if args else named.get("outputs"))
         result = original(*args, **named)
@@ -148,7 +149,9 @@ class Seams:
     def _are_weights(self, inputs: Any) -> bool:
         given = [inputs] if isinstance(inputs, Tensor) else inputs
         try:
-            return any(isinstance(each, Tensor) and self.is_weight(each) for each in given or ())
+            return not _is_within_backward() and any(
+                isinstance(each, Tensor) and self.is_weight(each) for each in given or ()
+            )
         except Exception as error:  # noqa: BLE001
             self._listener.fail(error)
             return False

@@ -128,16 +128,13 @@ class ArmedTap:
         self._is_busy = True  # what torch calls inside it is a part of it
         try:
             output = original(*args, **named)
-            self._note_output(seen, output)
+            try:
+                self._after(seen, output)
+            except Exception as error:  # noqa: BLE001
+                self.fault = error
         finally:
             self._is_busy = False
         return output
-
-    def _note_output(self, seen: _Seen, output: Any) -> None:
-        try:
-            self._after(seen, output)
-        except Exception as error:  # noqa: BLE001
-            self.fault = error
 
     def call_fused(
         self,
