@@ -180,6 +180,6 @@ def _rows(weight: Tensor, count: int, units: Counts) -> Tensor | None:
     index = torch.as_tensor(units, device=weight.device)
     if weight.shape[0] == count:
         return weight[index].reshape(len(units), -1)
-    if weight.ndim == 2 and weight.shape[1] == count:
-        return weight[:, index].T
+    if weight.ndim > 1 and weight.shape[1] == count:
+        return weight[:, index].transpose(0, 1).reshape(len(units), -1)
     return None
