@@ -48,9 +48,20 @@ class Flows:
 
     @torch.no_grad()
     def before_update(
-        self, tallies: Sequence[Tally], parameters: Collection[int], *, has_closure: bool
+        self,
+        tallies: Sequence[Tally],
+        parameters: Collection[int],
+        *,
+        has_closure: bool,
+        scale: Tensor | None = None,
     ) -> float:
         """Note gradients, and copy the weights that are about to be updated.
+
+        Args:
+            tallies: The sites.
+            parameters: The ids of what is about to be updated.
+            has_closure: Whether the update makes its gradients itself: those there are old.
+            scale: What the gradients are multiplied by; None for nothing.
 
         Returns:
             The norm of the gradients of all owners together; nan where it is not known at once.
@@ -61,7 +72,8 @@ class Flows:
                 continue
             gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
             if gradients and not has_closure:
-                norm = seen[id(tally.owner[0])] = _norm(gradients)
+                norm = _norm(gradients) if scale is None else _norm(gradients) / scale
+                seen[id(tally.owner[0])] = norm
                 self._note(tally, "gradient_norm", norm)
             self._copy(tally)
         if not seen or any(norm.device.type != "cpu" for norm in seen.values()):

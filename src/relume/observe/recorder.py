@@ -5,11 +5,12 @@ Nothing here may stop or change the training: the first fault of ours ends the r
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
 from relume.observe.pending import Epochs, OpenStep, OpenWindow
-from relume.observe.schedule import Budget, every
+from relume.observe.schedule import Budget, FixedPlan
 from relume.observe.seams import Optimizer, Seams
 from relume.observe.stepping import Stepper
 from relume.observe.tally import Tally
@@ -27,44 +28,11 @@ from relume.observe.unobserved import Unobserved
 from relume.runs.records import Metric
 from relume.runs.store import RunWriter
 
-FIRST_STEPS = 8
 WINDOW_STEPS = 50
 MOST_CLOSED_WINDOWS = 120
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Plan(Protocol):
-    """Which steps are armed."""
-
-    def is_armed(self, step: int) -> bool:
-        """Return whether a step, asked for once and in order, is armed."""
-        ...
-
-    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
-        """Take note of what a step took."""
-        ...
-
-
-class FixedPlan:
-    """Arms by the step number alone.
-
-    Args:
-        period: Every how many steps; the first ones are always armed.
-    """
-
-    def __init__(self, period: int) -> None:
-        self._is_armed = every(period, first=FIRST_STEPS)
-        self.costs = Budget(1.0)
-
-    def is_armed(self, step: int) -> bool:
-        """Return whether a step is armed."""
-        return self._is_armed(step)
-
-    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
-        """Take note of what a step took, for the report alone."""
-        self.costs.note(duration_s, own_s, was_armed=was_armed)
 
 
 def _guarded(
@@ -76,7 +44,8 @@ def _guarded(
     def guard(self: "Recorder", /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         if self.fault is None:
             try:
-                return method(self, *args, **kwargs)
+                with self._lock:
+                    return method(self, *args, **kwargs)
             except Exception as error:  # noqa: BLE001
                 self.fail(error)
         return None
@@ -113,6 +82,7 @@ class Recorder:
         self.unobserved = Unobserved()
         self.stepper = Stepper()
         self.plan: Budget | FixedPlan = Budget(budget) if period is None else FixedPlan(period)
+        self._lock = threading.RLock()  # a script may train in several threads
         self._open_writer = open_writer
         self._is_full = is_full
         self._switch = Switch()
@@ -201,7 +171,9 @@ class Recorder:
         self._step.is_updating = True
         if self._is_armed:
             parameters = {id(p) for group in optimizer.param_groups for p in group["params"]}
-            self._before_flows(parameters, has_closure=has_closure)
+            # A fused optimizer divides by the scale of the gradients itself.
+            scale = getattr(optimizer, "grad_scale", None)
+            self._before_flows(parameters, has_closure=has_closure, scale=scale)
 
     @_guarded
     def after_update(self, optimizer: Optimizer) -> None:
@@ -249,7 +221,9 @@ class Recorder:
         for root in self._tap.names.roots:
             yield from root.parameters()
 
-    def _before_flows(self, parameters: set[int] | None, *, has_closure: bool) -> None:
+    def _before_flows(
+        self, parameters: set[int] | None, *, has_closure: bool, scale: Tensor | None = None
+    ) -> None:
         """Note deaths, gradients and weights while the weights are still those of the step."""
         if not self._is_armed:
             return
@@ -260,7 +234,7 @@ class Recorder:
             self._note_falls(tally, step)
         if self._is_full:
             given = parameters if parameters is not None else {id(w) for w in self._weights()}
-            norm = self._flows.before_update(tallies, given, has_closure=has_closure)
+            norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
             self._evidence.note_gradient(step, norm)
         self._step.own_s += time.perf_counter() - began_s
 

@@ -95,3 +95,23 @@ class Budget:
         if allowed_s <= 0:
             return self._most
         return min(self._most, max(1, math.ceil(self.cost_s / allowed_s)))
+
+
+class FixedPlan:
+    """Arms by the step number alone.
+
+    Args:
+        period: Every how many steps; the first ones are always armed.
+    """
+
+    def __init__(self, period: int) -> None:
+        self._is_armed = every(period)
+        self.costs = Budget(1.0)
+
+    def is_armed(self, step: int) -> bool:
+        """Return whether a step is armed."""
+        return self._is_armed(step)
+
+    def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
+        """Take note of what a step took, for the report alone."""
+        self.costs.note(duration_s, own_s, was_armed=was_armed)
