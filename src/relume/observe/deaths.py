@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -74,7 +74,7 @@ class Evidence:
             return False  # it may have grown step by step
         return any(rate > usual for number, rate in rates if first <= number <= last)
 
-    def has_spike(self, first: int, last: int, *, is_general: bool = False) -> bool:
+    def has_spike(self, first: int, last: int, is_general: Callable[[], bool]) -> bool:
         """Whether a batch of the steps from first to last was out of line.
 
         Its loss stands out from those before it, and it is that of the first step, or all weights
@@ -84,7 +84,7 @@ class Evidence:
         losses = [(step.number, abs(step.loss)) for step in self._steps]
         usual = _usual(losses, first, SPIKE)
         peak = next((number for number, loss in losses if number >= first and loss > usual), None)
-        if peak is not None and peak <= last and (peak == first or is_general):
+        if peak is not None and peak <= last and (peak == first or is_general()):
             return True
         norm = dict(self._norms).get(first)
         return norm is not None and norm > _usual(self._norms, first, SPIKE)
@@ -114,15 +114,15 @@ class Move:
 
     Args:
         rows: Those of the units that fell silent, shape (units,); nan where not known.
-        before: Those of the layers that feed theirs, at most; 0 where not known.
         usual: The usual update of their layer in a single step; nan where not known.
-        is_general: Whether the weights of every site moved farther than the usual updates explain.
+        before: Returns those of the layers that feed theirs, at most; 0 where not known.
+        is_general: Returns whether the weights of every site moved farther than usual updates do.
     """
 
     rows: Sums
-    before: float = 0.0
     usual: float = math.nan
-    is_general: bool = False
+    before: Callable[[], float] = lambda: 0.0
+    is_general: Callable[[], bool] = lambda: False
 
 
 class Certificates:
@@ -184,8 +184,8 @@ class Certificates:
         far = fired_once & (move.rows >= MOVED)
         common = self._common_cause(first, step, move)
         if common is not None:
-            has_moved = far | (fired_once & (move.before >= MOVED))
-            causes[fired_once if common is Cause.INPUT_DRIFT else has_moved] = int(common)
+            is_moved_by_all = common is Cause.INPUT_DRIFT or move.before() >= MOVED
+            causes[fired_once if is_moved_by_all else far] = int(common)
         else:
             most = EXCESS * move.usual * (step - first)
             causes[far & (np.isnan(most) | (move.rows > most))] = int(Cause.LARGE_UPDATE)
@@ -199,7 +199,7 @@ class Certificates:
             return Cause.RATE_STEP
         if self._evidence.has_drift(first, step):  # the high losses that follow are no spike
             return Cause.INPUT_DRIFT
-        if self._evidence.has_spike(first, step - 1, is_general=move.is_general):
+        if self._evidence.has_spike(first, step - 1, move.is_general):
             return Cause.GRADIENT_SPIKE
         return None
 

@@ -242,9 +242,12 @@ class Recorder:
         fell = tally.end_step(step)
         if fell is not None:
             flows = self._flows
-            rows = flows.row_changes(tally, fell)
-            before = max(map(flows.change, _all_sources(tally)), default=0.0)
-            move = Move(rows, before, flows.usual_update(tally), self._is_general_move(step))
+            move = Move(
+                flows.row_changes(tally, fell),
+                flows.usual_update(tally),
+                lambda: max(map(flows.change, _all_sources(tally)), default=0.0),
+                lambda: self._is_general_move(step),
+            )
             self._certificates.note(tally, fell, move, step)
 
     def _is_general_move(self, step: int) -> bool:

@@ -44,7 +44,9 @@ def cause(evidence, rows=2.0, *, sources=(), **known):
     tally = tally_of(1, sources)
     certificates = Certificates(evidence)
     fell = fall(tally)
-    certificates.note(tally, fell, Move(np.array([rows]), **known), FELL)
+    lazy = {name: lambda it=it: it for name, it in known.items() if name != "usual"}
+    move = Move(np.array([rows]), known.get("usual", math.nan), **lazy)
+    certificates.note(tally, fell, move, FELL)
     deaths = certificates.value(tally)
     assert (deaths.last_fired[0], deaths.first_silent[0]) == (LAST, FELL)
     np.testing.assert_equal(deaths.row_change, [rows])
