@@ -180,7 +180,7 @@ class Training:
 
     def least_rates(self) -> list[Rates]:
         """Return how often each unit fires at least, at the looks of the last 100 steps."""
-        looks = [*self.checks[-4:], self.rates()]
+        looks = [*self.checks[-5:], self.rates()]
         return [np.minimum.reduce([look[site] for look in looks]) for site in range(len(SITES))]
 
 
@@ -227,7 +227,8 @@ def judge(plan: Plan, folder: Path) -> Verdict:
         said = _units(lives.first_silent != NEVER)
         verdict.dead += len(killed[index])
         verdict.found += len(killed[index] & said)
-        verdict.invented += sum(rates[index][unit] * lives.silent_rows[unit] > 10 for unit in said)
+        chances = rates[index] * lives.silent_rows
+        verdict.invented += sum(bool(chances[unit] > 10) for unit in said)
         expected = _expected(plan, index, is_fed_nothing=is_fed_nothing)
         for unit in killed[index] & said:
             _judge_unit(plan, expected, (run.deaths[site], unit), verdict)

@@ -3,8 +3,9 @@
 import math
 import statistics
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,14 @@ MOVED = 0.3
 """A row that moved by this share of its norm or more between two armed steps moved far."""
 EXCESS = 3.0
 """An update is large that moved a row this many times as far as the usual ones together may."""
-RATE_JUMP = 2.0
-"""A rate more than this many times its median so far comes of a step in the rate."""
+RATE_JUMP = 2.5
+"""A rate more than this many times that of the step before, and its median so far, jumped."""
 SPIKE = 5.0
 """A loss or gradient norm this many times its median so far is a spike."""
 DRIFT = 3.0
 """Inputs whose mean moved by this many of their standard deviations drifted."""
 _KEPT = 256
 _FEWEST = 3
-_AFTER = 5
 _SAMPLE = 1024
 _ONES: dict[int, NDArray[Any]] = {4: np.ones(_SAMPLE, np.float32), 8: np.ones(_SAMPLE)}
 
@@ -70,24 +70,22 @@ class Evidence:
         """Whether the rate of one of the updates of the steps from first to last stands out."""
         rates = [(step.number, step.rate) for step in self._steps]
         usual = _usual(rates, first, RATE_JUMP)
+        if not any(now > RATE_JUMP * before > 0 for (_, before), (_, now) in pairwise(rates)):
+            return False  # it may have grown step by step
         return any(rate > usual for number, rate in rates if first <= number <= last)
 
-    def has_spike(self, first: int, last: int, *, is_general: bool = False) -> bool:
+    def has_spike(self, first: int, last: int, is_general: Callable[[], bool]) -> bool:
         """Whether a batch of the steps from first to last was out of line.
 
-        Its loss stands out from those before it and, unless it is that of the first step or all
-        weights moved far, from those after it too: a loss that stays high may come of weights that
-        were broken already. Or the gradient of the first step stands out: of later ones, none was
-        seen.
+        Its loss stands out from those before it, and it is that of the first step, or all weights
+        moved far: otherwise a high loss may come of weights that were broken already. Or the
+        gradient of the first step stands out: of later ones, none was seen.
         """
         losses = [(step.number, abs(step.loss)) for step in self._steps]
         usual = _usual(losses, first, SPIKE)
-        peak = next(((n, loss) for n, loss in losses if first <= n <= last and loss > usual), None)
-        if peak is not None and (peak[0] == first or is_general):
+        peak = next((number for number, loss in losses if number >= first and loss > usual), None)
+        if peak is not None and peak <= last and (peak == first or is_general()):
             return True
-        if peak is not None:
-            after = [loss for number, loss in losses if 0 < number - peak[0] <= _AFTER]
-            return bool(after) and peak[1] > SPIKE * statistics.median(after)
         norm = dict(self._norms).get(first)
         return norm is not None and norm > _usual(self._norms, first, SPIKE)
 
@@ -116,15 +114,15 @@ class Move:
 
     Args:
         rows: Those of the units that fell silent, shape (units,); nan where not known.
-        before: Those of the layers that feed theirs, at most; 0 where not known.
         usual: The usual update of their layer in a single step; nan where not known.
-        is_general: Whether the weights of every site moved farther than the usual updates explain.
+        before: Returns those of the layers that feed theirs, at most; 0 where not known.
+        is_general: Returns whether the weights of every site moved farther than usual updates do.
     """
 
     rows: Sums
-    before: float = 0.0
     usual: float = math.nan
-    is_general: bool = False
+    before: Callable[[], float] = lambda: 0.0
+    is_general: Callable[[], bool] = lambda: False
 
 
 class Certificates:
@@ -192,8 +190,8 @@ class Certificates:
         far = fired_once & (move.rows >= MOVED)
         common = self._common_cause(first, step, move)
         if common is not None:
-            has_moved = far | (fired_once & (move.before >= MOVED))
-            causes[fired_once if common is Cause.INPUT_DRIFT else has_moved] = int(common)
+            is_moved_by_all = common is Cause.INPUT_DRIFT or move.before() >= MOVED
+            causes[fired_once if is_moved_by_all else far] = int(common)
         else:
             most = EXCESS * move.usual * (step - first)
             causes[far & (np.isnan(most) | (move.rows > most))] = int(Cause.LARGE_UPDATE)
@@ -207,7 +205,7 @@ class Certificates:
             return Cause.RATE_STEP
         if self._evidence.has_drift(first, step):  # the high losses that follow are no spike
             return Cause.INPUT_DRIFT
-        if self._evidence.has_spike(first, step - 1, is_general=move.is_general):
+        if self._evidence.has_spike(first, step - 1, move.is_general):
             return Cause.GRADIENT_SPIKE
         return None
 

@@ -48,25 +48,35 @@ class Flows:
 
     @torch.no_grad()
     def before_update(
-        self, tallies: Sequence[Tally], parameters: Collection[int], *, has_closure: bool
+        self,
+        tallies: Sequence[Tally],
+        parameters: Collection[int],
+        *,
+        has_closure: bool,
+        scale: Tensor | None = None,
     ) -> float:
         """Note gradients, and copy the weights that are about to be updated.
+
+        Args:
+            tallies: The sites.
+            parameters: The ids of what is about to be updated.
+            has_closure: Whether the update makes its gradients itself: those there are old.
+            scale: What the gradients are multiplied by; None for nothing.
 
         Returns:
             The norm of the gradients of all owners together; nan where it is not known at once.
         """
-        seen: dict[int, Tensor] = {}
+        seen: dict[int, float | None] = {}
         for tally in tallies:
             if not tally.owner or id(tally.owner[0]) not in parameters:
                 continue
             gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
             if gradients and not has_closure:
-                norm = seen[id(tally.owner[0])] = _norm(gradients)
-                self._note(tally, "gradient_norm", norm)
+                norm = _norm(gradients) if scale is None else _norm(gradients) / scale
+                seen[id(tally.owner[0])] = self._note(tally, "gradient_norm", norm)
             self._copy(tally)
-        if not seen or any(norm.device.type != "cpu" for norm in seen.values()):
-            return math.nan
-        return math.hypot(*(norm.item() for norm in seen.values()))
+        norms = [norm for norm in seen.values() if norm is not None]
+        return math.hypot(*norms) if norms and len(norms) == len(seen) else math.nan
 
     @torch.no_grad()
     def after_update(self, tallies: Sequence[Tally]) -> None:
@@ -76,10 +86,9 @@ class Flows:
             if copy is None or not copy.is_fresh:
                 continue
             copy.is_fresh = False
-            ratio = self._moved(copy)
-            self._note(tally, "update_ratio", ratio)
-            if ratio.device.type == "cpu" and ratio.isfinite():
-                copy.usual.append(ratio.item())
+            ratio = self._note(tally, "update_ratio", self._moved(copy))
+            if ratio is not None and math.isfinite(ratio):
+                copy.usual.append(ratio)
 
     def change(self, tally: Tally) -> float:
         """Return how far the weights moved since the last armed step's update, over their norm."""
@@ -137,11 +146,14 @@ class Flows:
         moved: Tensor = torch.linalg.vector_norm(torch.sub(weight.detach(), before, out=room))
         return moved.float()
 
-    def _note(self, tally: Tally, what: str, value: Tensor) -> None:
-        if value.device.type == "cpu":
-            _add(tally, what, value.item())
-        else:
+    def _note(self, tally: Tally, what: str, value: Tensor) -> float | None:
+        """Add a number, and return it if it is known at once."""
+        if value.device.type != "cpu":
             self._pending.append((tally, what, value))
+            return None
+        known = value.item()
+        _add(tally, what, known)
+        return known
 
     def _copy(self, tally: Tally) -> None:
         key = id(tally.owner[0])
@@ -180,6 +192,6 @@ def _rows(weight: Tensor, count: int, units: Counts) -> Tensor | None:
     index = torch.as_tensor(units, device=weight.device)
     if weight.shape[0] == count:
         return weight[index].reshape(len(units), -1)
-    if weight.ndim == 2 and weight.shape[1] == count:
-        return weight[:, index].T
+    if weight.ndim > 1 and weight.shape[1] == count:
+        return weight[:, index].transpose(0, 1).reshape(len(units), -1)
     return None

@@ -2,6 +2,7 @@
 
 import math
 import time
+import weakref
 
 import torch
 from torch import Tensor
@@ -98,12 +99,33 @@ class OpenWindow:
         )
 
 
+class _Source:
+    """Data that are read, without keeping them."""
+
+    def __init__(self, data: object) -> None:
+        self._number = id(data)
+        try:
+            self._reference: weakref.ref[object] | None = weakref.ref(data)
+        except TypeError:  # a list, for example
+            self._reference = None
+
+    def is_of(self, data: object) -> bool:
+        return id(data) == self._number
+
+    def is_gone(self) -> bool:
+        return self._reference is not None and self._reference() is None
+
+
 class Epochs:
-    """Epochs by the loader whose batches are learned from: each new reading of it is one."""
+    """Epochs by the data that are learned from: each new reading of them is one.
+
+    Data are known by the loader's ``dataset``, since many make a new loader for every epoch. What
+    begins to be read without gradients is not learned from.
+    """
 
     def __init__(self) -> None:
-        self._loader: int | None = None
-        self._reading: int | None = None
+        self._learned: _Source | None = None
+        self._reading: _Source | None = None
         self._number = 0
         self._loss = Moments()
         self._rate = math.nan
@@ -111,15 +133,21 @@ class Epochs:
 
     def begin(self, loader: object, step: int) -> Epoch | None:
         """Tell that a loader begins; return the epoch that ends by that."""
-        self._reading = id(loader)
-        return self.end(step) if self._reading == self._loader else None
+        if not torch.is_grad_enabled():
+            return None
+        data = getattr(loader, "dataset", loader)
+        self._reading = _Source(data)
+        if self._learned is None or not (self._learned.is_gone() or self._learned.is_of(data)):
+            return None
+        self._learned = self._reading
+        return self.end(step)
 
     def add(self, number: int, loss: float | Tensor | None, rate: float) -> None:  # noqa: ARG002
         """Tell of a step: the loader read last is the one that is learned from."""
         if self._reading is None:
             return
-        if self._loader is None:
-            self._loader = self._reading
+        if self._learned is None:
+            self._learned = self._reading
         self._steps += 1
         self._rate = rate
         if isinstance(loss, float):

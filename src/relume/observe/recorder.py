@@ -5,6 +5,7 @@ Nothing here may stop or change the training: the first fault of ours ends the r
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -47,7 +48,8 @@ def _guarded(
     def guard(self: "Recorder", /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         if self.fault is None:
             try:
-                return method(self, *args, **kwargs)
+                with self._lock:
+                    return method(self, *args, **kwargs)
             except Exception as error:  # noqa: BLE001
                 self.fail(error)
         return None
@@ -84,6 +86,7 @@ class Recorder:
         self.unobserved = Unobserved()
         self.stepper = Stepper()
         self.plan: Budget | FixedPlan = Budget(budget) if period is None else FixedPlan(period)
+        self._lock = threading.RLock()  # a script may train in several threads
         self._open_writer = open_writer
         self._is_full = is_full
         self._budget = budget
@@ -164,49 +167,55 @@ class Recorder:
         """Take note of a loss that is about to be differentiated."""
         if self.fault is not None:
             return
-        if self.stepper.has_leader or self._step.is_updating:
-            is_end = False
-        else:
-            is_end = self.stepper.is_end_before_backward(self._weights())
-        if self.stepper.is_by_hand and self._is_full:
-            self._flows.after_update(self._tap.tallies)
-        if is_end:
-            self._end_step(math.nan)
-        if loss is not None:
-            self._step.add_loss(loss)
+        with self._lock:
+            if self.stepper.has_leader or self._step.is_updating:
+                is_end = False
+            else:
+                is_end = self.stepper.is_end_before_backward(self._weights())
+            if self.stepper.is_by_hand and self._is_full:
+                self._flows.after_update(self._tap.tallies)
+            if is_end:
+                self._end_step(math.nan)
+            if loss is not None:
+                self._step.add_loss(loss)
 
     def after_backward(self) -> None:
         """Take note of a backward pass that has ended."""
         if self.fault is not None:
             return
-        if not (self._is_armed or self.stepper.is_by_hand):
-            return
-        if self.stepper.is_by_hand:
-            self._before_flows(None, has_closure=False)
-        if self.stepper.is_end_after_backward():
-            self._end_step(math.nan)
-        elif self._is_armed and self._tap.calls.root is None:
-            self._tap.calls.begin_pass(None)
+        with self._lock:
+            if not (self._is_armed or self.stepper.is_by_hand):
+                return
+            if self.stepper.is_by_hand:
+                self._before_flows(None, has_closure=False)
+            if self.stepper.is_end_after_backward():
+                self._end_step(math.nan)
+            elif self._is_armed and self._tap.calls.root is None:
+                self._tap.calls.begin_pass(None)
 
     def before_update(self, optimizer: Optimizer, *, has_closure: bool) -> None:
         """Take note of gradients and weights before an update."""
         if self.fault is not None:
             return
-        self._step.is_updating = True
-        if self._is_armed:
-            self._before_flows(optimizer, has_closure=has_closure)
+        with self._lock:
+            self._step.is_updating = True
+            if self._is_armed:
+                # A fused optimizer divides by the scale of the gradients itself.
+                scale = getattr(optimizer, "grad_scale", None)
+                self._before_flows(optimizer, has_closure=has_closure, scale=scale)
 
     def after_update(self, optimizer: Optimizer) -> None:
         """Take note of an update; it may end the step."""
         if self.fault is not None:
             return
-        self._step.is_updating = False
-        if self._is_armed and self._is_full:
-            began_s = time.thread_time()
-            self._flows.after_update(self._tap.tallies)
-            self._step.own_s += time.thread_time() - began_s
-        if self.stepper.is_end_after_update(optimizer):
-            self._end_step(_rate(optimizer))
+        with self._lock:
+            self._step.is_updating = False
+            if self._is_armed and self._is_full:
+                began_s = time.thread_time()
+                self._flows.after_update(self._tap.tallies)
+                self._step.own_s += time.thread_time() - began_s
+            if self.stepper.is_end_after_update(optimizer):
+                self._end_step(_rate(optimizer))
 
     @_guarded
     def skip_update(self) -> None:
@@ -248,7 +257,9 @@ class Recorder:
         for root in self._tap.names.roots:
             yield from root.parameters()
 
-    def _before_flows(self, optimizer: Optimizer | None, *, has_closure: bool) -> None:
+    def _before_flows(
+        self, optimizer: Optimizer | None, *, has_closure: bool, scale: Tensor | None = None
+    ) -> None:
         """Note deaths, gradients and weights while the weights are still those of the step."""
         if not self._is_armed:
             return
@@ -263,7 +274,7 @@ class Recorder:
                 optimizer.param_groups if optimizer is not None else [{"params": self._weights()}]
             )
             given = {id(weight) for group in groups for weight in group["params"]}
-            norm = self._flows.before_update(tallies, given, has_closure=has_closure)
+            norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
             self._evidence.note_gradient(step, norm)
         self._step.own_s += time.thread_time() - began_s
 
@@ -271,9 +282,12 @@ class Recorder:
         fell = tally.end_step(step)
         if fell is not None:
             flows = self._flows
-            rows = flows.row_changes(tally, fell)
-            before = max(map(flows.change, _all_sources(tally)), default=0.0)
-            move = Move(rows, before, flows.usual_update(tally), self._is_general_move(step))
+            move = Move(
+                flows.row_changes(tally, fell),
+                flows.usual_update(tally),
+                lambda: max(map(flows.change, _all_sources(tally)), default=0.0),
+                lambda: self._is_general_move(step),
+            )
             self._certificates.note(tally, fell, move, step)
 
     def _is_general_move(self, step: int) -> bool:

@@ -1,5 +1,6 @@
 """Where one training step ends and the next begins, told from losses and updates alone."""
 
+import weakref
 from collections.abc import Iterable
 from itertools import islice
 
@@ -13,10 +14,10 @@ class Stepper:
     """Counts training steps.
 
     A step ends with an update of the leading optimizer: the first that updates, or another once it
-    has updated twice without the leader. So a discriminator and a generator share a step, and so do
-    all backward passes whose gradients are accumulated. Where no optimizer ever updates but the
-    weights change between two backward passes, they are updated by hand, and a step ends with its
-    backward pass.
+    has updated twice without the leader or the leader is gone. So a discriminator and a generator
+    share a step, and so do all backward passes whose gradients are accumulated. Where no optimizer
+    ever updates but the weights change between two backward passes, they are updated by hand, and
+    a step ends with its backward pass.
 
     Attributes:
         number: Steps that have ended.
@@ -26,7 +27,7 @@ class Stepper:
     def __init__(self) -> None:
         self.number = 0
         self.is_by_hand = False
-        self._leader: int | None = None
+        self._leader: weakref.ref[object] | None = None
         self._others: dict[int, int] = {}
         self._fingerprints: dict[int, object] = {}
 
@@ -38,14 +39,14 @@ class Stepper:
     def is_end_after_update(self, optimizer: object) -> bool:
         """Tell of an update; return whether it ends the step."""
         self.is_by_hand = False
-        this = id(optimizer)
-        if self._leader is None:
-            self._leader = this
-        if this != self._leader:
+        leader = self._leader() if self._leader is not None else None
+        if leader is not None and leader is not optimizer:
+            this = id(optimizer)
             self._others[this] = self._others.get(this, 0) + 1
             if self._others[this] < 2:
                 return False
-            self._leader = this
+        if leader is not optimizer:
+            self._leader = weakref.ref(optimizer)
         self._others.clear()
         self.number += 1
         return True

@@ -74,6 +74,7 @@ class RunWriter:
             raise RunFileError(f"there is no run file at {path}")
         with _reporting(path):
             # Autocommit: every transaction is begun and ended by name.
+            # Who trains in another thread than it ends in: one at a time, but not always the same.
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")

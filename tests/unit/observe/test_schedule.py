@@ -1,6 +1,9 @@
+import math
+
+import numpy as np
 import pytest
 
-from relume.observe.schedule import every
+from relume.observe.schedule import Budget, every
 
 
 def test_the_first_steps_and_every_tenth_are_armed():
@@ -11,3 +14,76 @@ def test_the_first_steps_and_every_tenth_are_armed():
 def test_a_period_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         every(0)
+
+
+def simulate(plain_s, own_s, *, steps=4000, share=0.01, **settings):
+    """Return the armed steps, the share that watching took, and the budget itself."""
+    budget = Budget(share, **settings)
+    armed, spent_s, worked_s = [], 0.0, 0.0
+    noise = np.random.default_rng(0)
+    for step in range(1, steps + 1):
+        is_armed = budget.is_armed(step)
+        duration_s = plain_s * noise.uniform(0.9, 1.3)
+        worked_s += duration_s
+        if is_armed:
+            armed.append(step)
+            spent_s += own_s
+            duration_s += own_s
+        budget.note(duration_s, 0.3 * own_s if is_armed else 0.0, was_armed=is_armed)
+    return armed, spent_s / worked_s, budget
+
+
+def test_the_first_eight_steps_are_armed():
+    armed, _, _ = simulate(1e-3, 1e-3)
+    assert armed[:8] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("relative", [0.02, 0.07, 0.15, 0.3])
+def test_watching_keeps_to_its_budget(relative):
+    armed, share, budget = simulate(1e-3, relative * 1e-3)
+    first = 8 * relative / 4000
+    assert share <= 0.01 + first
+    assert len(armed) >= 4000 / 64
+    assert budget.cost_s == pytest.approx(relative * 1e-3, abs=2e-4)
+    assert budget.plain_s == pytest.approx(1.1e-3, rel=0.1)
+
+
+def test_gaps_stay_bounded_whatever_a_step_costs():
+    armed, _, budget = simulate(1e-4, 1e-1)
+    assert budget.period == 64
+    gaps = np.diff(armed)
+    assert gaps.max() <= 96
+    assert np.mean(gaps[20:]) == pytest.approx(64, rel=0.1)
+    assert len(set(gaps[20:])) > 10  # they keep time with nothing
+
+
+def test_what_costs_nothing_is_armed_often():
+    armed, _, _ = simulate(1.0, 1e-9)
+    assert len(armed) > 500
+
+
+def test_a_cheaper_training_is_armed_more_often_later():
+    budget = Budget(0.01)
+    for step in range(1, 2001):
+        own_s = 0.5e-3 if step < 1000 else 0.02e-3
+        is_armed = budget.is_armed(step)
+        budget.note(1e-3 + own_s * is_armed, 0.0, was_armed=is_armed)
+        if step == 999:
+            early = budget.period
+    assert early == 64
+    assert budget.period < 10
+
+
+def test_costs_are_unknown_before_both_kinds_of_step_were_seen():
+    budget = Budget(0.01)
+    assert math.isnan(budget.cost_s)
+    assert math.isnan(budget.plain_s)
+    budget.note(1.0, 0.5, was_armed=True)
+    assert math.isnan(budget.cost_s)
+
+
+def test_a_step_that_takes_no_time_is_no_reason_to_arm_all():
+    budget = Budget(0.01)
+    for step in range(1, 200):
+        budget.note(0.0, 0.0, was_armed=budget.is_armed(step))
+    assert budget.period == 64
