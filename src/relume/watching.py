@@ -151,8 +151,8 @@ class Watch:
     def _stopped(self, recorder: Recorder) -> None:
         """Close the run file whatever came before."""
         try:
-            if recorder.writer is not None:
-                recorder.writer.close()
+            if recorder.output.writer is not None:
+                recorder.output.writer.close()
         except Exception as error:  # noqa: BLE001
             recorder.fail(error)
 
@@ -235,7 +235,7 @@ class Watch:
         )
 
     def _close(self, recorder: Recorder, status: str) -> None:
-        writer = recorder.writer
+        writer = recorder.output.writer
         if writer is None:
             return
         fault = str(recorder.fault) if recorder.fault is not None else ""

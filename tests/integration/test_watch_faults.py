@@ -33,6 +33,7 @@ MODULES = (
     "observe.naming",
     "observe.ownership",
     "observe.passes",
+    "observe.output",
     "observe.pending",
     "observe.recorder",
     "observe.rectifiers",
@@ -184,7 +185,7 @@ def watched_writing_always(folder, **settings):
     with relume.watch(out=folder, report=False, every=1, **settings) as watch:
         recorder = watch._recorder
         if recorder is not None:
-            recorder._open_writer = _writing_always(recorder._open_writer)
+            recorder.output.open_writer = _writing_always(recorder.output.open_writer)
         yield watch
 
 

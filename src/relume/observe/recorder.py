@@ -19,21 +19,15 @@ from relume.observe.deaths import EXCESS, MOVED, Certificates, Evidence, Move
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
-from relume.observe.pending import Epochs, OpenStep, OpenWindow
+from relume.observe.output import Output
+from relume.observe.pending import OpenStep
 from relume.observe.schedule import Budget, FixedPlan
 from relume.observe.seams import Optimizer, Seams
 from relume.observe.stepping import Stepper
 from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
-from relume.runs.records import Metric
 from relume.runs.store import RunWriter
-
-WINDOW_STEPS = 50
-MOST_CLOSED_WINDOWS = 120
-MOST_WAITING_METRICS = 1000
-WRITING_SHARE = 0.25  # of the budget
-SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 1.0  # between two writes: a killed run loses no more
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,7 +63,7 @@ class Recorder:
 
     Attributes:
         fault: The first fault of ours, after which nothing more is recorded; None so far.
-        writer: The run file, from the first step on.
+        output: What is written, and the run file.
     """
 
     def __init__(
@@ -82,15 +76,12 @@ class Recorder:
         model: nn.Module | None = None,
     ) -> None:
         self.fault: Exception | None = None
-        self.writer: RunWriter | None = None
         self.unobserved = Unobserved()
         self.stepper = Stepper()
         self.plan: Budget | FixedPlan = Budget(budget) if period is None else FixedPlan(period)
         self._lock = threading.RLock()  # a script may train in several threads
-        self._open_writer = open_writer
         self._is_full = is_full
-        self._budget = budget
-        self._paused_at_s = self._write_at_s = time.perf_counter()
+        self._paused_at_s = time.perf_counter()
         self._switch = Switch()
         self._interception = Interception(self._switch)
         names = Names(model)
@@ -102,15 +93,9 @@ class Recorder:
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
-        self._window = OpenWindow(1)
-        self._known_sites = 0
-        self._told: Mapping[tuple[str, str], int] = {}
-        self._metrics: list[Metric] = []
+        self.output = Output(open_writer, self.unobserved, self._certificates, budget)
         self._step = OpenStep()
         self._ended: list[tuple[int, float | Tensor | None, float, bool]] = []
-        self._epochs = Epochs()
-        self._closed = 0
-        self._window_steps = WINDOW_STEPS
         self.armed_steps = 0
         self._last_armed = 0
         self._is_armed = False
@@ -126,7 +111,7 @@ class Recorder:
             self._interception.install()
             self._seams.install()
             self._compiled.install()
-            self._write_at_s += time.perf_counter() - self._paused_at_s
+            self.output.write_at_s += time.perf_counter() - self._paused_at_s
             self._begin_step()
         except Exception as error:  # noqa: BLE001
             self.fail(error)
@@ -145,9 +130,9 @@ class Recorder:
     def abandon(self) -> None:
         """See nothing more, and leave the run file to the process that has it open."""
         self.pause()
-        if self.writer is not None:
-            self.writer.let_go()
-        self.writer = None
+        if self.output.writer is not None:
+            self.output.writer.let_go()
+        self.output.writer = None
 
     def fail(self, error: Exception) -> None:
         """Keep a fault and see nothing more."""
@@ -226,26 +211,12 @@ class Recorder:
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         self._work_up()
-        ended = self._epochs.begin(loader, self.steps)
-        if ended is not None and self.writer is not None:
-            self.writer.write_epoch(ended)
+        self.output.begin_epoch(loader, self.steps)
 
     @_guarded
     def record_metric(self, name: str, value: float) -> None:
         """Record a score at the present step; what is no number is listed as not observed."""
-        try:
-            value = float(value)
-        except (TypeError, ValueError, RuntimeError):
-            self.unobserved.note(f"metric that is no number: {name}", None)
-            return
-        self._metrics.append(Metric(name, self.steps, value))
-        if self.writer is not None and len(self._metrics) >= MOST_WAITING_METRICS:
-            self._write_metrics(self.writer)
-
-    def _write_metrics(self, writer: RunWriter) -> None:
-        for name in writer.write_metrics(self._metrics):
-            self.unobserved.note(f"metric beyond the first 200: {name}", None)
-        self._metrics.clear()
+        self.output.add_metric(name, self.steps, value)
 
     def _is_weight(self, tensor: Tensor) -> bool:
         owners = (weight for tally in self._tap.tallies for weight in tally.owner)
@@ -309,9 +280,10 @@ class Recorder:
             step.own_s += now_s - began_s
         self.plan.note(now_s - step.began_s, step.own_s, was_armed=self._is_armed)
         is_next_armed = number + 1 >= self.plan.next_step
-        if self._is_armed or is_next_armed or time.perf_counter() >= self._write_at_s:
+        if self._is_armed or is_next_armed or time.perf_counter() >= self.output.write_at_s:
             self._work_up()
-            self._write_if_due(number)
+            self._flows.settle()
+            self.output.write_if_due(number, self._tap.tallies)
             self._begin_step()
         else:
             step.begin(now_s)
@@ -319,8 +291,7 @@ class Recorder:
     def _work_up(self) -> None:
         """Add the steps that were noted down to the window, the epoch and the evidence."""
         for number, loss, rate, was_armed in self._ended:
-            self._window.add(number, loss, rate, is_armed=was_armed)
-            self._epochs.add(number, loss, rate)
+            self.output.add(number, loss, rate, was_armed=was_armed)
             self._evidence.note_step(number, loss if isinstance(loss, float) else math.nan, rate)
         self._ended.clear()
 
@@ -355,62 +326,13 @@ class Recorder:
         self._tap.disarm()
         self._is_armed = False
 
-    def _write_if_due(self, number: int) -> None:
-        began_s = time.perf_counter()
-        if began_s < self._write_at_s and self.writer is not None:
-            return
-        if self.writer is None:
-            self._open()
-        self._write(number)
-        if self._window.steps >= self._window_steps:
-            self._close_window(number)
-        ended_s = time.perf_counter()
-        affordable_s = (ended_s - began_s) / (WRITING_SHARE * self._budget)
-        self._write_at_s = ended_s + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, affordable_s))
-
-    def _open(self) -> None:
-        self.writer = self._open_writer()
-        self.writer.set_layers([])
-
-    def _write(self, number: int) -> None:
-        writer = self.writer
-        if writer is None or not self._window.steps:
-            return
-        self._flows.settle()
-        tallies = self._tap.tallies
-        if len(tallies) > self._known_sites:
-            new = tallies[self._known_sites :]
-            writer.add_layers([tally.layer for tally in new])
-            self._known_sites = len(tallies)
-        self._window.add_layers([tally.end_window(number) for tally in tallies])
-        writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
-        if self._metrics:
-            self._write_metrics(writer)
-        if not self._certificates.is_empty:
-            writer.write_deaths([self._certificates.value(t) for t in tallies])
-        if self.unobserved.counts != self._told:
-            self._told = self.unobserved.counts
-            writer.write_unobserved(self._told)
-
-    def _close_window(self, number: int) -> None:
-        self._window = OpenWindow(number + 1)
-        self._closed += 1
-        if self._closed % MOST_CLOSED_WINDOWS == 0:
-            self._window_steps *= 2
-
     @_guarded
     def _finish(self) -> None:
-        if self.writer is None:
-            return
         self._work_up()
-        self._write(self.steps)
-        ended = self._epochs.end(self.steps)
-        if ended is not None:
-            self.writer.write_epoch(ended)
-        self.writer.write_deaths([self._certificates.value(t) for t in self._tap.tallies])
+        self._flows.settle()
         for name in sorted(self._flows.uncopied):
             self.unobserved.note("update ratio and row changes: the weights are large", name)
-        self.writer.write_unobserved(self.unobserved.counts)
+        self.output.finish(self.steps, self._tap.tallies)
 
     def overhead(self) -> Mapping[str, Any]:
         """Return what watching cost, as plain JSON data; what was not measured is left out."""

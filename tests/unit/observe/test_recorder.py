@@ -23,8 +23,8 @@ def record(tmp_path):
             train()
         finally:
             recorder.stop()
-        if recorder.writer is not None:
-            recorder.writer.close()
+        if recorder.output.writer is not None:
+            recorder.output.writer.close()
         assert recorder.fault is None
         return read_run(path) if path.exists() else None
 

@@ -1,0 +1,136 @@
+"""What a recording writes, and when: windows that fill, epochs, scores, certificates."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
+
+from relume.observe.deaths import Certificates
+from relume.observe.pending import Epochs, OpenWindow
+from relume.observe.tally import Tally
+from relume.observe.unobserved import Unobserved
+from relume.runs.records import Metric
+from relume.runs.store import RunWriter
+
+WINDOW_STEPS = 50
+MOST_CLOSED_WINDOWS = 120
+MOST_WAITING_METRICS = 1000
+WRITING_SHARE = 0.25  # of the budget
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 1.0  # between two writes: a killed run loses no more
+
+
+class Output:
+    """The run file of a recording, opened at its first step.
+
+    Args:
+        open_writer: Makes the run file.
+        unobserved: What could not be observed.
+        certificates: Of the units that fell silent.
+        budget: Share of the time that watching may take; a quarter of it is for writing.
+
+    Attributes:
+        writer: The run file, from the first step on.
+        write_at_s: When the next write is due, by ``time.perf_counter``.
+        metrics: Scores that wait to be written.
+    """
+
+    def __init__(
+        self,
+        open_writer: Callable[[], RunWriter],
+        unobserved: Unobserved,
+        certificates: Certificates,
+        budget: float,
+    ) -> None:
+        self.open_writer = open_writer
+        self.writer: RunWriter | None = None
+        self.write_at_s = time.perf_counter()
+        self.metrics: list[Metric] = []
+        self._unobserved = unobserved
+        self._certificates = certificates
+        self._budget = budget
+        self._window = OpenWindow(1)
+        self._window_steps = WINDOW_STEPS
+        self._closed = 0
+        self._known_sites = 0
+        self._told: Mapping[tuple[str, str], int] = {}
+        self._epochs = Epochs()
+
+    def add(
+        self, number: int, loss: float | Tensor | None, rate: float, *, was_armed: bool
+    ) -> None:
+        """Add a step that has ended."""
+        self._window.add(number, loss, rate, is_armed=was_armed)
+        self._epochs.add(number, loss, rate)
+
+    def begin_epoch(self, loader: object, step: int) -> None:
+        """Take note that a loader is read from its start; it may end an epoch."""
+        ended = self._epochs.begin(loader, step)
+        if ended is not None and self.writer is not None:
+            self.writer.write_epoch(ended)
+
+    def add_metric(self, name: str, step: int, value: object) -> None:
+        """Add a score; what is no number is listed as not observed."""
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError):
+            self._unobserved.note(f"metric that is no number: {name}", None)
+            return
+        self.metrics.append(Metric(name, step, number))
+        if self.writer is not None and len(self.metrics) >= MOST_WAITING_METRICS:
+            self._write_metrics(self.writer)
+
+    def write_if_due(self, step: int, tallies: Sequence[Tally]) -> None:
+        """Write what is open, if it is time; make the run file, if there is none."""
+        began_s = time.perf_counter()
+        if began_s < self.write_at_s and self.writer is not None:
+            return
+        if self.writer is None:
+            self.writer = self.open_writer()
+            self.writer.set_layers([])
+        self.write(step, tallies)
+        if self._window.steps >= self._window_steps:
+            self._close_window(step)
+        ended_s = time.perf_counter()
+        affordable_s = (ended_s - began_s) / (WRITING_SHARE * self._budget)
+        self.write_at_s = ended_s + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, affordable_s))
+
+    def write(self, step: int, tallies: Sequence[Tally]) -> None:
+        """Write what is open."""
+        writer = self.writer
+        if writer is None or not self._window.steps:
+            return
+        new = tallies[self._known_sites :]
+        if new:
+            writer.add_layers([tally.layer for tally in new])
+            self._known_sites = len(tallies)
+        self._window.add_layers([tally.end_window(step) for tally in tallies])
+        writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
+        if self.metrics:
+            self._write_metrics(writer)
+        if not self._certificates.is_empty:
+            writer.write_deaths([self._certificates.value(t) for t in tallies])
+        if self._unobserved.counts != self._told:
+            self._told = self._unobserved.counts
+            writer.write_unobserved(self._told)
+
+    def finish(self, step: int, tallies: Sequence[Tally]) -> None:
+        """Write all that is left; the run file stays open."""
+        if self.writer is None:
+            return
+        self.write(step, tallies)
+        ended = self._epochs.end(step)
+        if ended is not None:
+            self.writer.write_epoch(ended)
+        self.writer.write_deaths([self._certificates.value(t) for t in tallies])
+        self.writer.write_unobserved(self._unobserved.counts)
+
+    def _write_metrics(self, writer: RunWriter) -> None:
+        for name in writer.write_metrics(self.metrics):
+            self._unobserved.note(f"metric beyond the first 200: {name}", None)
+        self.metrics.clear()
+
+    def _close_window(self, step: int) -> None:
+        self._window = OpenWindow(step + 1)
+        self._closed += 1
+        if self._closed % MOST_CLOSED_WINDOWS == 0:
+            self._window_steps *= 2
