@@ -45,6 +45,7 @@ class Flows:
         self._copies: dict[int, _Copy] = {}
         self._scratch: dict[torch.device, Tensor] = {}
         self._pending: list[tuple[Tally, str, Tensor]] = []
+        self._awaited: Collection[int] = ()  # parameters whose gradients a closure computes
 
     @torch.no_grad()
     def before_update(
@@ -55,31 +56,45 @@ class Flows:
         Returns:
             The norm of the gradients of all owners together; nan where it is not known at once.
         """
-        seen: dict[int, Tensor] = {}
+        self._awaited = parameters if has_closure else ()
         for tally in tallies:
+            if tally.owner and id(tally.owner[0]) in parameters:
+                self._copy(tally)
+        return self._note_gradients(tallies, () if has_closure else parameters)
+
+    def _note_gradients(self, tallies: Sequence[Tally], parameters: Collection[int]) -> float:
+        seen: dict[int, Tensor] = {}
+        for tally in tallies if parameters else ():
             if not tally.owner or id(tally.owner[0]) not in parameters:
                 continue
             gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
-            if gradients and not has_closure:
+            if gradients:
                 norm = seen[id(tally.owner[0])] = _norm(gradients)
                 self._note(tally, "gradient_norm", norm)
-            self._copy(tally)
         if not seen or any(norm.device.type != "cpu" for norm in seen.values()):
             return math.nan
         return math.hypot(*(norm.item() for norm in seen.values()))
 
     @torch.no_grad()
-    def after_update(self, tallies: Sequence[Tally]) -> None:
-        """Note how far the update moved what was copied before it."""
+    def after_update(self, tallies: Sequence[Tally]) -> float:
+        """Note how far the update moved what was copied before it.
+
+        Returns:
+            The norm of all gradients of the last call of a closure; nan where there was none.
+        """
+        ratios: dict[int, Tensor] = {}
         for tally in tallies:
-            copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
-            if copy is None or not copy.is_fresh:
-                continue
-            copy.is_fresh = False
-            ratio = self._moved(copy)
-            self._note(tally, "update_ratio", ratio)
-            if ratio.device.type == "cpu" and ratio.isfinite():
-                copy.usual.append(ratio.item())
+            key = id(tally.owner[0]) if tally.owner else 0
+            copy = self._copies.get(key)
+            if copy is not None and copy.is_fresh:
+                copy.is_fresh = False
+                ratio = ratios[key] = self._moved(copy)
+                if ratio.device.type == "cpu" and ratio.isfinite():
+                    copy.usual.append(ratio.item())
+            if key in ratios:  # several sites may have one owner, as the gates of a cell
+                self._note(tally, "update_ratio", ratios[key])
+        awaited, self._awaited = self._awaited, ()
+        return self._note_gradients(tallies, awaited)
 
     def change(self, tally: Tally) -> float:
         """Return how far the weights moved since the last armed step's update, over their norm."""
