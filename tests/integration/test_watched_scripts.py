@@ -160,6 +160,9 @@ def test_a_watched_script_does_what_it_does_bare_and_shows_its_sites(python, tmp
         activity = activity_of(run, index)
         assert sum(part.rows for part in activity) > 0, layer.name
         assert all(math.isfinite(part.absolute_gradient.sum()) for part in activity), layer.name
+        for flow in ("gradient_norm", "update_ratio"):  # not known of a first step by a closure
+            steps = sum(getattr(window.layers[index], flow).count for window in run.windows)
+            assert run.last_step - 2 <= steps <= run.last_step, (layer.name, flow)
     FURTHER.get(script, lambda _: None)(run)
 
 

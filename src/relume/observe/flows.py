@@ -45,6 +45,7 @@ class Flows:
         self._copies: dict[int, _Copy] = {}
         self._scratch: dict[torch.device, Tensor] = {}
         self._pending: list[tuple[Tally, str, Tensor]] = []
+        self._awaited: Collection[int] = ()  # parameters whose gradients a closure computes
 
     @torch.no_grad()
     def before_update(
@@ -66,29 +67,47 @@ class Flows:
         Returns:
             The norm of the gradients of all owners together; nan where it is not known at once.
         """
-        seen: dict[int, float | None] = {}
+        self._awaited = parameters if has_closure else ()
         for tally in tallies:
+            if tally.owner and id(tally.owner[0]) in parameters:
+                self._copy(tally)
+        return self._note_gradients(tallies, () if has_closure else parameters, scale)
+
+    def _note_gradients(
+        self, tallies: Sequence[Tally], parameters: Collection[int], scale: Tensor | None = None
+    ) -> float:
+        seen: dict[int, float | None] = {}
+        for tally in tallies if parameters else ():
             if not tally.owner or id(tally.owner[0]) not in parameters:
                 continue
             gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
-            if gradients and not has_closure:
+            if gradients:
                 norm = _norm(gradients) if scale is None else _norm(gradients) / scale
                 seen[id(tally.owner[0])] = self._note(tally, "gradient_norm", norm)
-            self._copy(tally)
         norms = [norm for norm in seen.values() if norm is not None]
         return math.hypot(*norms) if norms and len(norms) == len(seen) else math.nan
 
     @torch.no_grad()
-    def after_update(self, tallies: Sequence[Tally]) -> None:
-        """Note how far the update moved what was copied before it."""
+    def after_update(self, tallies: Sequence[Tally]) -> float:
+        """Note how far the update moved what was copied before it.
+
+        Returns:
+            The norm of all gradients of the last call of a closure; nan where there was none.
+        """
+        ratios: dict[int, Tensor] = {}
         for tally in tallies:
-            copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
-            if copy is None or not copy.is_fresh:
-                continue
-            copy.is_fresh = False
-            ratio = self._note(tally, "update_ratio", self._moved(copy))
-            if ratio is not None and math.isfinite(ratio):
-                copy.usual.append(ratio)
+            key = id(tally.owner[0]) if tally.owner else 0
+            copy = self._copies.get(key)
+            if copy is not None and copy.is_fresh:
+                copy.is_fresh = False
+                ratios[key] = self._moved(copy)
+                ratio = self._note(tally, "update_ratio", ratios[key])
+                if ratio is not None and math.isfinite(ratio):
+                    copy.usual.append(ratio)
+            elif key in ratios:  # several sites may have one owner, as the gates of a cell
+                self._note(tally, "update_ratio", ratios[key])
+        awaited, self._awaited = self._awaited, ()
+        return self._note_gradients(tallies, awaited)
 
     def change(self, tally: Tally) -> float:
         """Return how far the weights moved since the last armed step's update, over their norm."""

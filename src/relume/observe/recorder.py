@@ -197,7 +197,9 @@ class Recorder:
             self._step.is_updating = False
             if self._is_armed and self._is_full:
                 began_s = time.thread_time()
-                self._flows.after_update(self._tap.tallies)
+                norm = self._flows.after_update(self._tap.tallies)
+                if math.isfinite(norm):
+                    self._evidence.note_gradient(self.steps + 1, norm)
                 self._step.own_s += time.thread_time() - began_s
             if self.stepper.is_end_after_update(optimizer):
                 self._end_step(_rate(optimizer))

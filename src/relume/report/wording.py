@@ -129,8 +129,10 @@ def at_place(name: str, place: str | None) -> str:
     Example:
         >>> at_place("relu(fc1)", "train.py:12"), at_place("hidden.0", None)
         ('relu(fc1) (train.py:12)', 'hidden.0')
+        >>> at_place("relu in train.py:12", "train.py:12")
+        'relu in train.py:12'
     """
-    return f"{name} ({place})" if place else name
+    return f"{name} ({place})" if place and not name.endswith(place) else name
 
 
 def every(period: int) -> str:
