@@ -1,6 +1,6 @@
 """Run every benchmark and write its result to ``benchmarks/results``."""
 
-from benchmarks import adding_problem, kernels, mutations, probe
+from benchmarks import adding_problem, kernels, kills, mutations, planted, probe
 
-for benchmark in (kernels, probe, mutations, adding_problem):
+for benchmark in (kernels, probe, mutations, adding_problem, kills, planted):
     benchmark.main()

@@ -62,7 +62,8 @@ class Verdict:
     Attributes:
         dead: Units that the deed killed, told on many fresh rows: the truth.
         found: Those of them that the run calls silent at its end.
-        invented: Units that it calls silent on n rows, though they fire on more than 10/n.
+        invented: Units that it calls silent on n rows, though they fire on more than 10/n;
+            of the rows, those after the deed.
         dated: Those found whose date is within the bar.
         named: Those found whose cause is the planted one.
         unknown: Those found of which no cause is said.
@@ -227,7 +228,9 @@ def judge(plan: Plan, folder: Path) -> Verdict:
         said = _units(lives.first_silent != NEVER)
         verdict.dead += len(killed[index])
         verdict.found += len(killed[index] & said)
-        chances = rates[index] * lives.silent_rows
+        after = [window for window in run.windows if window.first_step >= plan.at]
+        rows = sum(window.layers[site].activity.rows for window in after)
+        chances = rates[index] * np.minimum(lives.silent_rows, rows)
         verdict.invented += sum(bool(chances[unit] > 10) for unit in said)
         expected = _expected(plan, index, is_fed_nothing=is_fed_nothing)
         for unit in killed[index] & said:

@@ -134,11 +134,11 @@ class Flows:
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
         if copy is None:
             return unknown
-        now = [_rows(weight.detach(), tally.layer.units, units) for weight in copy.weights]
-        before = [_rows(weight, tally.layer.units, units) for weight in copy.before]
-        pairs = [
-            (a, b) for a, b in zip(now, before, strict=True) if a is not None and b is not None
-        ]
+        pairs = []
+        for weight, old in zip(copy.weights, copy.before, strict=True):
+            axis = _unit_axis(weight, tally.layer.units, units)
+            if axis is not None:
+                pairs.append((_rows(weight.detach(), axis, units), _rows(old, axis, units)))
         if not pairs:
             return unknown
         change = sum((a - b).double().square().sum(1) for a, b in pairs)
@@ -206,11 +206,19 @@ def _joined(norms: Sequence[Tensor]) -> Tensor:
     return whole
 
 
-def _rows(weight: Tensor, count: int, units: Counts) -> Tensor | None:
+def _unit_axis(weight: Tensor, count: int, units: Counts) -> int | None:
+    """Return which axis of a weight counts the units; None where neither of the first two does.
+
+    Where both could, the gradient tells: it is zero for units that have just fallen silent.
+    """
+    fitting = [axis for axis in range(min(weight.ndim, 2)) if weight.shape[axis] == count]
+    if len(fitting) == 2 and weight.grad is not None:
+        zero = [axis for axis in fitting if not _rows(weight.grad, axis, units).any()]
+        fitting = zero or fitting
+    return fitting[0] if fitting else None
+
+
+def _rows(weight: Tensor, axis: int, units: Counts) -> Tensor:
     """Return the numbers of a weight that belong to each of some units, (units, numbers)."""
     index = torch.as_tensor(units, device=weight.device)
-    if weight.shape[0] == count:
-        return weight[index].reshape(len(units), -1)
-    if weight.ndim > 1 and weight.shape[1] == count:
-        return weight[:, index].transpose(0, 1).reshape(len(units), -1)
-    return None
+    return weight.index_select(axis, index).movedim(axis, 0).reshape(len(units), -1)

@@ -92,6 +92,18 @@ def test_channels_of_a_transposed_convolution_are_on_its_second_axis():
     np.testing.assert_allclose(changes, [expected.item(), 0.0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_units_of_a_square_weight_are_where_its_gradient_is_zero(axis):
+    weight = nn.Parameter(torch.ones(4, 4))
+    flows, tally = Flows(), tally_of(4, weight)
+    flows.before_update([tally], {id(weight)}, has_closure=False)
+    weight.grad = torch.ones(4, 4)
+    weight.grad.select(axis, 2).zero_()
+    with torch.no_grad():
+        weight.select(axis, 2).mul_(3)
+    np.testing.assert_allclose(flows.row_changes(tally, np.array([2])), [2.0])
+
+
 def test_weights_that_were_zero_have_no_ratio_and_infinite_changes():
     weight = nn.Parameter(torch.zeros(2, 3))
     flows, tally = Flows(), tally_of(2, weight)
