@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,11 +90,15 @@ def test_settings_that_make_no_sense_are_refused(settings, words):
         watch(**settings)
 
 
-def test_a_second_watch_is_refused_and_the_first_goes_on():
+def test_a_second_watch_shows_what_the_first_sees():
     with watch(report=False) as first:
-        with pytest.raises(SettingsError, match="a watch is active already"), watch():
-            pass
-        train()
+        with watch(out="never") as second:
+            train(3)
+            assert second.folder == first.folder
+        assert [layer.units for layer in second.run.layers] == [4]
+        train(2)
+    assert second.run.last_step == 5
+    assert not Path("never").exists()
     assert first.run.last_step == 5
     with watch(report=False, out="later") as later:
         train(2)
@@ -213,7 +218,7 @@ def test_several_threads_at_once_do_no_harm():
 
 def test_settings_are_those_of_the_record():
     assert WatchSettings(full=True).budget == 0.01
-    with Watch(None, WatchSettings(full=True, report=False)) as watching:
+    with Watch(WatchSettings(full=True, report=False)) as watching:
         train()
     assert watching.run.info.settings == {"budget": 0.01, "every": 1}
     assert watching.run.info.kind == "watch"

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ PLACE = "RELUME_RUN"
 PARENT = "RELUME_PARENT"
 """Environment variable that names the nearest process of the run that has trained."""
 MAIN_NAME = "run.sqlite"
+LONGEST_WAIT_S = 5.0
 
 
 def shard_name(*, rank: int | None, is_child: bool, pid: int) -> str:
@@ -143,6 +145,9 @@ class RunPlace:
         shutil.rmtree(self.reservations, ignore_errors=True)
 
     def _make_folder(self) -> Path:
+        """Make the folder, or wait for the process of this run that makes it."""
+        if not self._reserve("maker", str(os.getpid())):
+            return self._wait_for_folder()
         for folder in [self.wanted] if self.is_exact else numbered(self.wanted):
             try:
                 folder.mkdir(parents=True, exist_ok=self.is_exact)
@@ -150,13 +155,18 @@ class RunPlace:
                 if self.is_exact:
                     raise
                 continue
-            if not self._reserve("folder", str(folder)) and not self.is_exact:
-                folder.rmdir()  # another process of this run was quicker
             break
-        decided = self.folder()
-        if decided is None:
-            raise FileNotFoundError(f"the reservations of this run are gone: {self.reservations}")
-        return decided
+        self._reserve("folder", str(folder))
+        return folder
+
+    def _wait_for_folder(self) -> Path:
+        give_up_at_s = time.monotonic() + LONGEST_WAIT_S
+        while time.monotonic() < give_up_at_s:
+            decided = self.folder()
+            if decided is not None:
+                return decided
+            time.sleep(0.01)
+        raise FileNotFoundError(f"no process of this run made its folder {self.wanted}")
 
     def _reserve(self, name: str, text: str) -> bool:
         """Make a reservation, whole or not at all; return whether this process was the first."""

@@ -44,7 +44,7 @@ class Budget:
         next_step: The next step that is armed, as far as is known.
     """
 
-    _KEPT = 15
+    _KEPT, _OLD = 63, 1000  # costs are those of so many steps, none of them older than this
 
     def __init__(self, share: float, *, first: int = FIRST_STEPS, most: int = 64) -> None:
         self.share = share
@@ -52,10 +52,9 @@ class Budget:
         self._first = first
         self._most = most
         self.next_step = 1
-        self._count = 0
-        self._armed: deque[float] = deque(maxlen=self._KEPT)
+        self._count = self._noted = 0
         self._plain: deque[float] = deque(maxlen=self._KEPT)
-        self._own: deque[float] = deque(maxlen=self._KEPT)
+        self._armed: deque[tuple[int, float, float]] = deque(maxlen=self._KEPT)
 
     def is_armed(self, step: int) -> bool:
         """Return whether a step, asked for once and in order, is armed."""
@@ -75,19 +74,24 @@ class Budget:
 
         Both in CPU time of the thread that trains: other programs do not count, nor does waiting.
         """
+        self._noted += 1
+        if self._noted <= self._first:
+            return  # the first steps are slow for reasons of their own
         if not was_armed:
             self._plain.append(duration_s)
             return
-        self._armed.append(duration_s)
-        self._own.append(own_s)
+        self._armed.append((self._noted, duration_s, own_s))
+        while self._noted - self._armed[0][0] > self._OLD:
+            self._armed.popleft()
 
     @property
     def cost_s(self) -> float:
         """What an armed step costs more than a plain one; nan before both were seen."""
         if not (self._armed and self._plain):
             return math.nan
-        more = statistics.median(self._armed) - statistics.median(self._plain)
-        return max(more, statistics.median(self._own))
+        _, durations_s, own_s = zip(*self._armed, strict=True)
+        more = statistics.median(durations_s) - statistics.median(self._plain)
+        return float(max(more, statistics.median(own_s)))
 
     @property
     def plain_s(self) -> float:
@@ -95,7 +99,7 @@ class Budget:
         return statistics.median(self._plain) if self._plain else math.nan
 
     def _affordable(self) -> int:
-        if len(self._plain) < 4:
+        if len(self._plain) < 4 or not self._armed:
             return 2  # plain steps to compare with come first
         allowed_s = 0.5 * self.share * self.plain_s
         if allowed_s <= 0:
@@ -114,7 +118,7 @@ class FixedPlan:
         self._is_armed = every(period, first=FIRST_STEPS)
         self._period = period
         self.next_step = 1
-        self.costs = Budget(1.0)
+        self.costs = Budget(1.0, first=0)
 
     def is_armed(self, step: int) -> bool:
         """Return whether a step is armed."""

@@ -61,7 +61,9 @@ class Stepper:
             return False
         now = {id(weight): _fingerprint(weight) for weight in islice(weights, MOST_WATCHED)}
         before, self._fingerprints = self._fingerprints, now
-        self.is_by_hand = any(before.get(key, value) != value for key, value in now.items())
+        is_changed = any(before.get(key, value) != value for key, value in now.items())
+        is_replaced = bool(before) and before.keys().isdisjoint(now)  # each step makes new tensors
+        self.is_by_hand = is_changed or is_replaced
         self.number += self.is_by_hand
         return self.is_by_hand
 
