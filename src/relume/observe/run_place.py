@@ -24,7 +24,7 @@ PLACE = "RELUME_RUN"
 PARENT = "RELUME_PARENT"
 """Environment variable that names the nearest process of the run that has trained."""
 MAIN_NAME = "run.sqlite"
-LONGEST_WAIT_S = 5.0
+LONGEST_WAIT_S = 2.0
 
 
 def shard_name(*, rank: int | None, is_child: bool, pid: int) -> str:
