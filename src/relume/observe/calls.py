@@ -20,11 +20,11 @@ from relume.observe.passes import leading_rows
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
-Position = tuple[CodeType, int]
-"""A place in the code: a function, and the instruction in it."""
-
 _INNER = tuple(f"{module.__path__[0]}/" for module in (sys.modules["torch"], sys.modules["relume"]))
 
+Codes = dict[int, tuple[CodeType, int]]
+"""By id: functions, kept so that no other gets the id, and whether they are the user's."""
+_IS_USERS, _IS_INNER, _IS_CALL = range(3)
 _MODULE_CALL = nn.Module._wrapped_call_impl.__code__  # noqa: SLF001
 
 
@@ -73,6 +73,7 @@ class Calls:
         rows: Rows of the present pass: the length of the first tensor that it was called with;
             None where it was called with none.
         fault: The first fault of ours; nothing is followed after it.
+        codes: What is known of the functions that frames belong to.
         last_weighted: The linear layer or convolution of the present pass that returned last.
     """
 
@@ -90,6 +91,7 @@ class Calls:
         self._kinds: dict[type[nn.Module], Kind] = {}
         self.last_weighted: nn.Module | None = None
         self._hooks: list[RemovableHandle] = []
+        self.codes: Codes = {}
         self._thread = 0
         self._input: weakref.ref[Tensor] | None = None
 
@@ -201,21 +203,35 @@ def caller_of(depth: int) -> FrameType | None:
     return sys._getframe(depth + 1)  # noqa: SLF001
 
 
-def user_line(frame: FrameType | None, *, beyond: int = 0) -> tuple[FrameType | None, int]:
+def user_line(
+    frame: FrameType | None, *, beyond: int = 0, known: Codes | None = None
+) -> tuple[FrameType | None, int]:
     """Return the nearest frame of the user's, and how many calls of modules lie before it.
 
     Args:
         frame: Where the search begins.
         beyond: How many calls of modules must lie before it.
+        known: What was found out of functions before, and is found out now.
     """
+    known = {} if known is None else known
     passed = 0
     while frame is not None:
-        if frame.f_code is _MODULE_CALL:
+        code = frame.f_code
+        seen = known.get(id(code))  # a code object itself is slow to hash
+        if seen is None:
+            seen = known[id(code)] = (code, _kind_of_code(code))
+        if seen[1] == _IS_CALL:
             passed += 1
-        elif passed >= beyond and not is_inner_file(frame.f_code.co_filename):
+        elif seen[1] == _IS_USERS and passed >= beyond:
             break
         frame = frame.f_back
     return frame, passed
+
+
+def _kind_of_code(code: CodeType) -> int:
+    if code is _MODULE_CALL:
+        return _IS_CALL
+    return _IS_INNER if is_inner_file(code.co_filename) else _IS_USERS
 
 
 def is_inner_file(path: str) -> bool:

@@ -15,7 +15,7 @@ def is_plain(z: Tensor) -> bool:
         (kind is Tensor or kind is nn.Parameter)
         and z.is_floating_point()
         and z.layout is torch.strided
-        and z.device.type != "meta"
+        and not z.is_meta
         and not z.is_nested
         and not is_functorch_wrapped_tensor(z)
     )

@@ -26,7 +26,7 @@ LEARNING_STEPS = 3
 """Armed steps in which it is learnt which sites feed which; their graphs are held till the end."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # frozen ones are slow to make
 class _Seen:
     """A call whose output is still to come."""
 
@@ -72,7 +72,6 @@ class ArmedTap:
 
     def arm(self) -> None:
         """Begin to see."""
-        self._armed_steps += 1
         self._thread = threading.get_ident()
         self._is_armed = True
         self.begin_step()
@@ -80,6 +79,7 @@ class ArmedTap:
 
     def begin_step(self) -> None:
         """Begin a step: outside of all modules it is a pass of its own."""
+        self._armed_steps += 1
         self._nodes.clear()
         self.calls.stack[0].counts.clear()
         self.calls.begin_pass(None)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from relume.observe.calls import Calls, caller_of, place_of, user_line
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # frozen ones are slow to make
 class Where:
     """Where a call comes from.
 
@@ -52,12 +52,12 @@ def where(calls: Calls, returned: nn.Module | None = None) -> Where:
     """
     module = calls.stack[-1].module if returned is None else returned
     is_activation = module is not None and (returned is not None or is_nothing_else(module))
-    frame, passed = user_line(caller_of(1))
+    frame, passed = user_line(caller_of(1), known=calls.codes)
     inside = None
     if is_activation and passed == 0 and returned is None:  # a module of the user's own
         inside = frame.f_lasti if frame is not None else None
-        frame, passed = user_line(frame, beyond=1)
-    position = (frame.f_code, frame.f_lasti, inside) if frame is not None else None
+        frame, passed = user_line(frame, beyond=1, known=calls.codes)
+    position = (id(frame.f_code), frame.f_lasti, inside) if frame is not None else None
     caller = calls.stack[max(0, len(calls.stack) - passed - (returned is None))]
     here = (id(module), position)
     ordinal = caller.counts[here] = caller.counts.get(here, 0) + 1
