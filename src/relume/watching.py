@@ -1,9 +1,9 @@
 """Watching a training that is somebody else's: a run file while it runs, a report when it ends."""
 
+import atexit
 import os
 import platform
 import sys
-import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,26 +103,33 @@ class Watch:
         return path.parent if path is not None else None
 
     def start(self) -> Self:
-        """Begin to watch; nothing is raised."""
+        """Begin to watch, unless it does already; nothing is raised.
+
+        At the end of the program it stops by itself.
+        """
+        if self._recorder is not None or self._outer is not None:
+            return self
         self._outer = _active()
         if self._outer is None:
-            self._record()
+            self._recorder = self._begin()
             if self._recorder is not None:
-                _ACTIVE.append(weakref.ref(self))
+                _ACTIVE.append(self)
+                atexit.register(self.stop)
         return self
 
-    def _record(self) -> None:
+    def _begin(self) -> Recorder | None:
         settings = self.settings
         period = 1 if settings.full else settings.every
         try:
-            self._recorder = Recorder(
+            recorder = Recorder(
                 self._open, budget=settings.budget, period=period, model=self._model
             )
         except Exception as error:  # noqa: BLE001
             self.fault = error
             self._tell_fault()
-            return
-        self._recorder.start()
+            return None
+        recorder.start()
+        return recorder
 
     def stop(self, status: str = "finished") -> Path | None:
         """End the watching; write the run file and the report.
@@ -137,6 +144,7 @@ class Watch:
         if recorder is None:
             return None
         _ACTIVE.clear()
+        atexit.unregister(self.stop)
         try:
             recorder.stop()
             self._close(recorder, status)
@@ -180,7 +188,7 @@ class Watch:
         if self._recorder is not None:
             self._recorder.abandon()
             self._path, self._is_fork = None, True
-            self._record()
+            self._recorder = self._begin()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -273,15 +281,19 @@ def _status(error: BaseException | None) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
-_ACTIVE: list[weakref.ref[Watch]] = []
+_ACTIVE: list[Watch] = []
+"""The one watch of this process that records, if any: it patches what the process has but once."""
 
 
 def _active() -> Watch | None:
-    return next((found for reference in _ACTIVE if (found := reference()) is not None), None)
+    return _ACTIVE[0] if _ACTIVE else None
 
 
 def watch(model: nn.Module | None = None, **settings: Any) -> Watch:
-    """Return a watch for ``with relume.watch():``, or to ``start`` and ``stop`` by hand.
+    """Watch whatever trains from now on in this process, until the watch is stopped.
+
+    ``with relume.watch():`` stops it at the end of the block. In a notebook, ``relume.watch()``
+    alone begins, and ``stop()`` of what it returns ends; so does the end of the program.
 
     Args:
         model: The model whose names are used first; it is found by itself if None.
@@ -296,7 +308,7 @@ def watch(model: nn.Module | None = None, **settings: Any) -> Watch:
         raise SettingsError(f"watch has no setting {unknown[0]!r}; it has {', '.join(known)}")
     if settings.get("out") is not None:
         settings["out"] = Path(settings["out"]).absolute()  # wherever the script goes later
-    return Watch(WatchSettings(**settings), model)
+    return Watch(WatchSettings(**settings), model).start()
 
 
 def metric(name: str, value: float) -> None:

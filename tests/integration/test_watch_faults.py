@@ -50,7 +50,7 @@ MODULES = (
 )
 
 DOORS = {
-    "ArmedTap.call", "ArmedTap.call_fused", "Watch._record", "Watch.folder",
+    "ArmedTap.call", "ArmedTap.call_fused", "Watch._begin", "Watch.folder",
     "ArmedTap._returned", "Calls._enter", "Calls._leave",
     "Seams._backward", "Seams._grad", "Seams._iterate", "Seams._scale", "Seams._scaled_step",
     "Seams._enter_update", "Seams._leave_update", "Seams._tell", "Seams._are_weights",

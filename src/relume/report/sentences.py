@@ -122,7 +122,7 @@ def remarks(facts: Facts) -> tuple[str, ...]:
     gradients = tuple(_gradient_remarks(facts))
     shown, more = gradients[:_MOST_NAMES], len(gradients) - _MOST_NAMES
     rest = (f"The same holds in {count(more, 'more layer')}.",) if more > 0 else ()
-    return (*_loss_remarks(facts.run), *shown, *rest)
+    return (*_loss_remarks(facts.run), *shown, *rest, *_slope_remarks(facts))
 
 
 def measurement(facts: Facts) -> tuple[str, ...]:
@@ -218,6 +218,17 @@ def _gradient_remarks(facts: Facts) -> Iterator[str]:
             yield (
                 f"{part.summary.name}: the gradient of its weights was exactly zero in {zero:,} of "
                 f"{count(len(seen), 'window')}."
+            )
+
+
+def _slope_remarks(facts: Facts) -> Iterator[str]:
+    for index, part in enumerate(facts.layers):
+        slopes = [window.layers[index].slope for window in facts.run.windows]
+        last = next((slope for slope in reversed(slopes) if slope.count), None)
+        if last is not None:
+            yield (
+                f"{part.summary.name}: its slopes below zero were lately between "
+                f"{signed(last.least)} and {signed(last.greatest)}."
             )
 
 

@@ -27,7 +27,8 @@ def layer_table(summaries: Sequence[LayerSummary]) -> Table:
     table.add_column("activation", overflow="fold")
     has_bounds = any(summary.at_final_weights for summary in summaries)
     bound = ("3/m",) if has_bounds else ()
-    for heading in ("units", "firing rate", "dead", "dying", "rows n", *bound):
+    idle = "dead" if has_bounds else "silent"
+    for heading in ("units", "firing rate", idle, "dying", "rows n", *bound):
         table.add_column(heading, justify="right", no_wrap=True)
     for summary in summaries:
         table.add_row(

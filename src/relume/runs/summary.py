@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relume.runs.records import NEVER, Layer, UnitActivity, Window
+from relume.runs.records import NEVER, Layer, Lifetimes, UnitActivity, Window
 from relume.runs.run_file import Run
 
 WATCH = "watch"
 """The kind of run that watched somebody's training: its weights were still moving at the end."""
 
 ENOUGH_ROWS = 1000
+ENOUGH_FIRINGS, FEWEST_ROWS = 100, 256
 """In a watched training, rows on which a unit must have been silent (or all, if there were fewer).
 
 One that fires on 1 % of rows is silent on so many with a probability of 4e-5.
@@ -139,14 +140,35 @@ def _silent(
 ) -> tuple[int, tuple[int, ...]]:
     """Return on how many rows silence was asked for, and the units that were silent on them.
 
-    In a watched training the lifetimes tell: they are exact where windows have merged.
+    In a watched training the lifetimes tell: they are exact where windows have merged. Silent is
+    what fired on none of the last ``ENOUGH_ROWS`` rows, or on none of fewer, but ``FEWEST_ROWS``,
+    on which it would have fired ``ENOUGH_FIRINGS`` times at its earlier rate: had that fallen to a
+    tenth, the chance would still be exp(-10).
     """
     if final or run.info.kind != WATCH or index >= len(run.lifetimes):
         return seen.rows, tuple(np.flatnonzero(seen.fired == 0).tolist())
     rows = min(ENOUGH_ROWS, seen.rows)
     life = run.lifetimes[index]
-    is_silent = (life.first_silent != NEVER) & (life.silent_rows >= rows)
-    return rows, tuple(np.flatnonzero(is_silent).tolist())
+    is_enough = life.silent_rows >= rows
+    has_missed = _missed_firings(run, index, life) >= ENOUGH_FIRINGS
+    is_enough |= has_missed & (life.silent_rows >= FEWEST_ROWS)
+    silent = np.flatnonzero((life.first_silent != NEVER) & is_enough)
+    least = int(life.silent_rows[silent].min()) if len(silent) else rows
+    return min(rows, least), tuple(silent.tolist())
+
+
+def _missed_firings(run: Run, index: int, life: Lifetimes) -> NDArray[np.float64]:
+    """Return how many silent rows of each unit would have had it fire at its earlier rate.
+
+    Values of the same row are taken to fire together, so that this is rather too few.
+    """
+    seen = [window.layers[index].activity for window in run.windows]
+    rows = sum(activity.rows for activity in seen)
+    values_per_row = sum(activity.positions for activity in seen) / max(1, rows)
+    fired = np.sum([activity.fired for activity in seen], axis=0)
+    before = np.maximum(1, rows - life.silent_rows)
+    share = np.minimum(1.0, fired / (before * max(1.0, values_per_row)))
+    return np.asarray(share * life.silent_rows)
 
 
 def _last_seen(run: Run, index: int) -> UnitActivity:

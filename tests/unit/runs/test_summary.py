@@ -191,3 +191,19 @@ def test_of_a_layer_that_overflowed_no_unit_is_called_dormant():
         seen = activity([1, 1, 1])
         seen = replace(seen, total_square=np.array([0.0, 1.0, bad]))
         assert dormant_units(seen) == ()
+
+
+def test_a_watched_unit_that_fired_often_is_silent_on_fewer_rows():
+    """Of 1,000 rows they fired on 500, 20, 500, 800, and on none of the last silent_rows."""
+    fired = np.array([500, 20, 500, 800])
+    silent_rows = np.array([300, 300, 100, 0])
+    run = replace(
+        run_of([fired]),
+        info=RunInfo(kind="watch"),
+        lifetimes=(Lifetimes(np.array([5, 5, 8, 9]), np.array([6, 6, 9, -1]), silent_rows),),
+    )
+    (layer,) = summarise_layers(run)
+    missed = fired / (1000 - silent_rows) * silent_rows
+    expected = np.flatnonzero((silent_rows >= 256) & (missed >= 100))
+    assert layer.dead_units == tuple(expected) == (0,)
+    assert layer.rows == 300
