@@ -205,7 +205,8 @@ def more(times: dict[str, list[float]], name: str, control: str = "control") -> 
         pairs -= (np.array(times[control][1:]) - base) / np.median(base)
     draws = np.random.default_rng(0).choice(pairs, (2000, len(pairs))).mean(1)
     low, high = np.percentile(draws, [2.5, 97.5])
-    return {"more": round(float(pairs.mean()), 4), "low": round(low, 4), "high": round(high, 4)}
+    figures = {"more": pairs.mean(), "low": low, "high": high}
+    return {name: round(float(figure), 4) for name, figure in figures.items()}
 
 
 def main() -> None:

@@ -1,0 +1,29 @@
+"""A slice of the benchmark of what watching costs: it runs, and its arithmetic is right."""
+
+import numpy as np
+import pytest
+
+from benchmarks import overhead
+
+
+def test_a_few_rounds_give_every_figure(tmp_path):
+    watchers = {
+        "bare": overhead.bare,
+        "control": overhead.bare,
+        "default budget": overhead.relume(tmp_path),
+        "every step, all": overhead.relume(tmp_path, period=1),
+    }
+    found = overhead.measured(next(iter(overhead.NETWORKS)), watchers, rounds=2, least_armed=9)
+    assert found["armed steps"] >= 9
+    assert found["steps"] == 30 * found["rounds"]
+    for name in ("default budget", "every step, all", "control"):
+        assert found[name]["low"] <= found[name]["more"] <= found[name]["high"]
+
+
+def test_the_control_is_taken_off():
+    generator = np.random.default_rng(0)
+    bare = list(1.0 + 0.01 * generator.random(200))
+    times = {"bare": bare, "control": [t + 0.02 for t in bare], "x": [t + 0.05 for t in bare]}
+    median = np.median(bare[1:])
+    assert overhead.more(times, "x")["more"] == pytest.approx(0.03 / median, abs=1e-3)
+    assert overhead.more(times, "control", "")["more"] == pytest.approx(0.02 / median, abs=1e-3)
