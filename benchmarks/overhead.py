@@ -94,6 +94,8 @@ class Training:
 
 
 NUMBERS = count()
+WARM_STEPS = 3
+"""Not timed, in every variant: a real run puts its patches in place once, not once a block."""
 
 
 def nothing() -> None:
@@ -181,6 +183,7 @@ def measured(
             each = list(around)[index]
             before, after = around[each]
             before()
+            trainings[each].run(WARM_STEPS)
             times[each].append(trainings[each].run(steps))
             after()
     result: dict[str, Any] = {

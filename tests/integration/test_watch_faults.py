@@ -35,6 +35,7 @@ MODULES = (
     "observe.passes",
     "observe.output",
     "observe.pending",
+    "observe.quick",
     "observe.recorder",
     "observe.rectifiers",
     "observe.schedule",

@@ -215,3 +215,15 @@ def _is_silent(sources: Sequence[Tally]) -> bool:
     return bool(sources) and all(
         bool((source.lifetimes.value().first_silent != NEVER).all()) for source in sources
     )
+
+
+def all_sources(tally: Tally) -> set[Tally]:
+    """Return the sites that feed one, and those that feed them."""
+    found: set[Tally] = set()
+    waiting = list(tally.sources)
+    while waiting:
+        source = waiting.pop()
+        if source not in found:
+            found.add(source)
+            waiting.extend(source.sources)
+    return found

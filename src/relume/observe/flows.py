@@ -114,6 +114,19 @@ class Flows:
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
         return 0.0 if copy is None else self._moved(copy).item()
 
+    def have_all_moved(self, tallies: Sequence[Tally], least: float, times: float) -> bool:
+        """Whether all weights moved since the last armed step's update, and farther than usual.
+
+        Args:
+            tallies: The sites whose owners are meant.
+            least: Of their norm.
+            times: Of their usual update.
+        """
+        moves = [(self.change(tally), self.usual_update(tally)) for tally in tallies]
+        return bool(moves) and all(
+            change >= least and change > times * usual for change, usual in moves
+        )
+
     def usual_update(self, tally: Tally) -> float:
         """Return the median of the update ratios seen lately; nan where none was seen."""
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None

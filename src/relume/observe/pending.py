@@ -3,6 +3,7 @@
 import math
 import time
 import weakref
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -35,6 +36,10 @@ class OpenStep:
             self._within = value
         else:
             self._losses.append(value)
+
+    def add_values(self, losses: Sequence[float]) -> None:
+        """Add losses that were read already."""
+        self._losses.extend(losses)
 
     def forget_losses(self) -> None:
         """Forget the losses so far: no update came of them."""

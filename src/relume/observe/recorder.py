@@ -15,19 +15,30 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
-from relume.observe.deaths import EXCESS, MOVED, Certificates, Evidence, Move
+from relume.observe.deaths import (
+    EXCESS,
+    MOVED,
+    Certificates,
+    Evidence,
+    Move,
+    all_sources,
+)
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
 from relume.observe.output import Output
 from relume.observe.pending import OpenStep
+from relume.observe.quick import Quick
 from relume.observe.schedule import Budget, FixedPlan
-from relume.observe.seams import Optimizer, Seams
+from relume.observe.seams import Optimizer, Seams, rate_of
 from relume.observe.stepping import Stepper
 from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
 from relume.runs.store import RunWriter
+
+TIMED_STEPS = 4
+"""Plain steps after a measured one that are timed."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,6 +106,9 @@ class Recorder:
         self._certificates = Certificates(self._evidence)
         self.output = Output(open_writer, self.unobserved, self._certificates, budget)
         self._step = OpenStep()
+        self._quick = Quick(self._end_quick_step, self.fail, self._step)
+        self._seams.quick = self._quick
+        self._timed = 0  # plain steps on the short way that are still timed
         self._ended: list[tuple[int, float | Tensor | None, float, bool]] = []
         self.armed_steps = 0
         self._last_armed = 0
@@ -119,6 +133,7 @@ class Recorder:
     def pause(self) -> None:
         """Put torch back as it was, and see nothing until ``start``."""
         self._paused_at_s = time.perf_counter()
+        self._quick.is_on = False
         parts = (self._compiled, self._seams, self._interception)
         self._each(self._disarm, *(part.remove for part in parts))
 
@@ -137,6 +152,7 @@ class Recorder:
     def fail(self, error: Exception) -> None:
         """Keep a fault and see nothing more."""
         self.fault = self.fault or error
+        self._quick.is_on = False
         with suppress(Exception):
             self._disarm()
 
@@ -202,12 +218,13 @@ class Recorder:
                     self._evidence.note_gradient(self.steps + 1, norm)
                 self._step.own_s += time.thread_time() - began_s
             if self.stepper.is_end_after_update(optimizer):
-                self._end_step(_rate(optimizer))
+                self._end_step(rate_of(optimizer))
 
     @_guarded
     def skip_update(self) -> None:
         """Take note of an update that was left out: its loss is none of a step's."""
         self._step.forget_losses()
+        self._quick.losses.clear()
 
     @_guarded
     def begin_epoch(self, loader: object) -> None:
@@ -254,27 +271,21 @@ class Recorder:
     def _note_falls(self, tally: Tally, step: int) -> None:
         fell = tally.end_step(step)
         if fell is not None:
-            flows = self._flows
+            flows, tallies = self._flows, self._tap.tallies
             move = Move(
                 flows.row_changes(tally, fell),
                 flows.usual_update(tally),
-                lambda: max(map(flows.change, _all_sources(tally)), default=0.0),
-                lambda: self._is_general_move(step),
+                lambda: max(map(flows.change, all_sources(tally)), default=0.0),
+                lambda: flows.have_all_moved(tallies, MOVED, EXCESS * (step - self._last_armed)),
             )
             self._certificates.note(tally, fell, move, step)
-
-    def _is_general_move(self, step: int) -> bool:
-        """Whether all weights moved farther since the last armed step than is usual."""
-        flows, steps = self._flows, step - self._last_armed
-        moves = [(flows.change(each), flows.usual_update(each)) for each in self._tap.tallies]
-        return bool(moves) and all(
-            change >= MOVED and change > EXCESS * usual * steps for change, usual in moves
-        )
 
     def _end_step(self, rate: float) -> None:
         """End a step; one that is not armed is noted down, and worked up with the next ones."""
         now_s = time.thread_time()
         number, step = self.stepper.number, self._step
+        step.add_values(self._quick.losses)
+        self._quick.losses.clear()
         self._ended.append((number, step.loss(), rate, self._is_armed))
         if self._is_armed:
             self._end_armed_step(number)
@@ -283,12 +294,35 @@ class Recorder:
         self.plan.note(now_s - step.began_s, step.own_s, was_armed=self._is_armed)
         is_next_armed = number + 1 >= self.plan.next_step
         if self._is_armed or is_next_armed or time.perf_counter() >= self.output.write_at_s:
-            self._work_up()
-            self._flows.settle()
-            self.output.write_if_due(number, self._tap.tallies)
-            self._begin_step()
+            self._leave(number)
         else:
             step.begin(now_s)
+            self._open_quick()
+
+    def _end_quick_step(self, optimizer: Optimizer) -> None:
+        """End a step on the short way: note it down, and no more unless something is due."""
+        quick, losses = self._quick, self._quick.losses
+        number = self.stepper.count()
+        loss = losses[0] if len(losses) == 1 else sum(losses) if losses else self._step.loss()
+        self._ended.append((number, loss, rate_of(optimizer), False))
+        losses.clear()
+        if self._timed:
+            self._timed -= 1
+            now_s = time.thread_time()
+            self.plan.note(now_s - self._step.began_s, 0.0, was_armed=False)
+            self._step.begin(now_s)
+        if number + 1 >= self.plan.next_step or time.perf_counter() >= self.output.write_at_s:
+            with self._lock:
+                self._leave(number)
+        else:
+            quick.is_on = True
+
+    def _leave(self, number: int) -> None:
+        """End the step that is due for more."""
+        self._work_up()
+        self._flows.settle()
+        self.output.write_if_due(number, self._tap.tallies)
+        self._begin_step()
 
     def _work_up(self) -> None:
         """Add the steps that were noted down to the window, the epoch and the evidence."""
@@ -315,7 +349,16 @@ class Recorder:
             else:
                 self._disarm()
         if wanted:
+            self._quick.is_on = False
             self._tap.begin_step()
+        else:
+            self._open_quick()
+
+    def _open_quick(self) -> None:
+        leader = self.stepper.leader
+        if leader is not None and not self.stepper.is_by_hand and self.fault is None:
+            self._timed = TIMED_STEPS
+            self._quick.open(leader)
 
     def _arm(self) -> None:
         self._compiled.prepare()
@@ -351,22 +394,3 @@ class Recorder:
             cost_s = max(0.0, costs.cost_s)
             known["measured_share"] = cost_s * self.armed_steps / (costs.plain_s * self.steps)
         return {name: value for name, value in known.items() if math.isfinite(value)}
-
-
-def _rate(optimizer: Optimizer) -> float:
-    """Return the rate of the first group; nan where it has none that can be read at once."""
-    rate = optimizer.param_groups[0].get("lr", math.nan)
-    is_elsewhere = isinstance(rate, Tensor) and (rate.device.type != "cpu" or rate.numel() != 1)
-    return math.nan if is_elsewhere else float(rate)
-
-
-def _all_sources(tally: Tally) -> set[Tally]:
-    """Return the sites that feed one, and those that feed them."""
-    found: set[Tally] = set()
-    waiting = list(tally.sources)
-    while waiting:
-        source = waiting.pop()
-        if source not in found:
-            found.add(source)
-            waiting.extend(source.sources)
-    return found

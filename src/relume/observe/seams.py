@@ -1,6 +1,7 @@
 """Where a training shows itself: its losses, its updates, its loaders; nothing of them changes."""
 
 import functools
+import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from torch.optim.optimizer import (
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
+
+    from relume.observe.quick import Quick
 
 Optimizer = torch.optim.Optimizer
 
@@ -64,12 +67,14 @@ class Seams:
 
     Attributes:
         gradient_scale: What gradients are multiplied by, a scalar on their device; None: nothing.
+        quick: The short way of steps that are not measured; None without one.
         is_weight: Whether a tensor, by which ``autograd.grad`` differentiates, is trained.
     """
 
     def __init__(self, listener: Listener) -> None:
         self.gradient_scale: Tensor | None = None
         self.is_weight: Callable[[Tensor], bool] = lambda each: isinstance(each, nn.Parameter)
+        self.quick: Quick | None = None
         self._listener = listener
         self._depth = 0
         self._updates = 0
@@ -83,7 +88,7 @@ class Seams:
             register_optimizer_step_pre_hook(self._enter_update),
             register_optimizer_step_post_hook(self._leave_update),
         ]
-        self._patch(torch.autograd, "backward", self._backward)
+        self._patch_backward()
         self._patch(torch.autograd, "grad", self._grad)
         self._patch(torch.amp.GradScaler, "scale", self._scale)
         self._patch(torch.amp.GradScaler, "step", self._scaled_step)
@@ -106,6 +111,23 @@ class Seams:
 
         self._patches.append((holder, name, original))
         setattr(holder, name, functools.wraps(original)(wrapper))
+
+    def _patch_backward(self) -> None:
+        original, long_way = torch.autograd.backward, self._backward
+
+        def backward(*args: Any, **named: Any) -> Any:
+            quick, is_taken = self.quick, False
+            if quick is not None and quick.is_on and self.gradient_scale is None and args:
+                try:
+                    is_taken = not _is_within_backward() and quick.takes_loss(args[0])
+                except Exception as error:  # noqa: BLE001
+                    quick.fail(error)
+            if is_taken:
+                return original(*args, **named)
+            return long_way(original, *args, **named)
+
+        self._patches.append((torch.autograd, "backward", original))
+        torch.autograd.backward = functools.wraps(original)(backward)
 
     def _tell(self, action: Callable[..., None], *args: Any) -> None:
         try:
@@ -212,6 +234,9 @@ class Seams:
         self, optimizer: Optimizer, args: tuple[Any, ...], named: dict[str, Any]
     ) -> None:
         try:
+            if self.quick is not None and self._depth == 0 and self.quick.takes_update(optimizer):
+                self._depth = 1
+                return
             # An update that raised has no end: then the steps under way are counted anew.
             self._depth = 1 if self._depth == 0 else max(1, _steps_under_way(sys._getframe()))  # noqa: SLF001
             if self._depth == 1:
@@ -225,6 +250,10 @@ class Seams:
     def _leave_update(self, optimizer: Optimizer, _: object, __: object) -> None:
         try:
             self._updates += 1
+            quick = self.quick
+            if quick is not None and self._depth == 1 and quick.ends_update(optimizer):
+                self._depth = 0
+                return
             depth = self._depth
             self._depth = 0 if depth <= 1 else _steps_under_way(sys._getframe()) - 1  # noqa: SLF001
             if self._depth <= 0:
@@ -232,6 +261,13 @@ class Seams:
                 self._listener.after_update(optimizer)
         except Exception as error:  # noqa: BLE001
             self._listener.fail(error)
+
+
+def rate_of(optimizer: Optimizer) -> float:
+    """Return the rate of the first group; nan where it has none that can be read at once."""
+    rate = optimizer.param_groups[0].get("lr", math.nan)
+    is_elsewhere = isinstance(rate, Tensor) and (rate.device.type != "cpu" or rate.numel() != 1)
+    return math.nan if is_elsewhere else float(rate)
 
 
 def _is_plain_loss(given: Tensor) -> bool:

@@ -36,6 +36,17 @@ class Stepper:
         """Whether an optimizer was seen to update."""
         return self._leader is not None
 
+    @property
+    def leader(self) -> weakref.ref[object] | None:
+        """The leading optimizer; None before one was seen."""
+        return self._leader
+
+    def count(self) -> int:
+        """Tell of an update of the leader; return the number of the step that it ends."""
+        self._others.clear()
+        self.number += 1
+        return self.number
+
     def is_end_after_update(self, optimizer: object) -> bool:
         """Tell of an update; return whether it ends the step."""
         self.is_by_hand = False
@@ -47,8 +58,7 @@ class Stepper:
                 return False
         if leader is not optimizer:
             self._leader = weakref.ref(optimizer)
-        self._others.clear()
-        self.number += 1
+        self.count()
         return True
 
     def is_end_before_backward(self, weights: Iterable[Tensor]) -> bool:
