@@ -145,8 +145,8 @@ class Flows:
         """
         unknown = np.full(len(units), np.nan)
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
-        if copy is None:
-            return unknown
+        if copy is None or not tally.has_whole_gradient:
+            return unknown  # not of recurrent layers: the gates of a cell share one matrix
         pairs = []
         for weight, old in zip(copy.weights, copy.before, strict=True):
             axis = _unit_axis(weight, tally.layer.units, units)
