@@ -10,11 +10,12 @@ the same of the control, with a bootstrap interval (95 %).
 """
 
 import argparse
+import io
 import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,15 @@ def tensorboard(training: Training) -> tuple[Callable[[], None], Callable[[], No
 
 
 def torchdiag(training: Training) -> tuple[Callable[[], None], Callable[[], None]]:
-    from torchdiag import Diagnostics
+    from torchdiag import check_dead_neurons, check_gradients
 
-    diagnostics = Diagnostics(training.model, log_every=10)
-    training.after_step = lambda loss: diagnostics.step(loss.item())  # type: ignore[attr-defined]
+    def after(_: float) -> None:
+        if training.steps % 10 == 0:
+            with redirect_stdout(io.StringIO()):
+                check_gradients(training.model)
+                check_dead_neurons(training.model, training.x)
+
+    training.after_step = after
     return nothing, nothing
 
 
