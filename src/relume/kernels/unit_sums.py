@@ -35,6 +35,7 @@ _ROWS: Final = 5
 _ROWS_OF: Final = (slice(1), slice(4, 5), slice(1, 3), slice(3), slice(3), slice(3, 4))
 _ELEMENTS: Final = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 _HALVES: Final = 2  # elements from here on are half types
+_CPU: Final = torch.device("cpu")
 _PLAIN: Final = (Tensor, nn.Parameter)
 
 
@@ -147,8 +148,13 @@ class UnitSums:
         )  # fmt: skip
 
     def counts(self) -> tuple[Totals, Totals]:
-        """Return how many values fired and saturated, as far as was counted on the CPU."""
-        return self._host[0].copy(), self._host[4].copy()
+        """Return how many values fired and saturated, as far as they lay on the CPU."""
+        fired, saturated = self._host[0].copy(), self._host[4].copy()
+        by_torch = self._elsewhere.get(_CPU)
+        if by_torch is not None:
+            fired += by_torch[0].numpy()
+            saturated += by_torch[4].numpy()
+        return fired, saturated
 
     def clear(self) -> None:
         """Begin again from zero."""

@@ -376,3 +376,15 @@ def test_counts_of_both_are_equal_on_random_numbers():
         assert totals.fired.tolist() == torchs[way].fired.tolist()
         assert totals.saturated.tolist() == torchs[way].saturated.tolist()
     assert (UnitSums(1)._native is not None) == IS_NATIVE
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_counts_are_those_of_both_ways(native):
+    """Also of tensors that only torch can read, such as one whose sign is a bit of its own."""
+    sums, z = UnitSums(3, native=native), torch.tensor([[1.0, -1.0, 2.0], [3.0, 0.0, -4.0]])
+    sums.add_output_above(z, 1)
+    sums.add_output_above(torch._neg_view(z), 1)
+    sums.add_saturation(z, 1, -2.0, 2.0)
+    fired, saturated = sums.counts()
+    assert fired.tolist() == sums.read().fired.tolist() == [2, 1, 2]
+    assert saturated.tolist() == sums.read().saturated.tolist() == [1, 0, 2]
