@@ -171,11 +171,34 @@ class LayerWindow:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class WeightWindow:
+    """One parameter over one window, on armed steps.
+
+    Args:
+        gradient_norm: L2 norm of its gradient.
+        update_ratio: L2 norm of its update over its own.
+        norm: Its L2 norm.
+    """
+
+    gradient_norm: Moments = field(default_factory=Moments)
+    update_ratio: Moments = field(default_factory=Moments)
+    norm: Moments = field(default_factory=Moments)
+
+    def __add__(self, other: "WeightWindow") -> "WeightWindow":
+        return WeightWindow(
+            self.gradient_norm + other.gradient_norm,
+            self.update_ratio + other.update_ratio,
+            self.norm + other.norm,
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """Consecutive steps whose statistics are added up.
 
-    Steps count optimizer updates from 1. ``layers`` follows the order of the run's layers.
+    Steps count optimizer updates from 1. ``layers`` follows the order of the run's layers, and
+    ``weights`` that of its weights; of weights found later, earlier windows hold nothing.
     """
 
     first_step: int
@@ -184,6 +207,7 @@ class Window:
     loss: Moments
     learning_rate: float  # of the last step
     layers: tuple[LayerWindow, ...]
+    weights: tuple[WeightWindow, ...] = ()
 
     def __add__(self, other: "Window") -> "Window":
         """Merge with another window of the same run; the order does not matter."""
@@ -195,7 +219,39 @@ class Window:
             self.loss + other.loss,
             later.learning_rate,
             tuple(a + b for a, b in zip(self.layers, other.layers, strict=True)),
+            add_weights(self.weights, other.weights),
         )
+
+
+def add_weights(
+    a: tuple[WeightWindow, ...], b: tuple[WeightWindow, ...]
+) -> tuple[WeightWindow, ...]:
+    """Add weight by weight; the longer one goes on where the other ends."""
+    longer = a if len(a) >= len(b) else b
+    return (
+        *(one + other for one, other in zip(a, b, strict=False)),
+        *longer[min(len(a), len(b)) :],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well the model did over some rows, as its own loss told.
+
+    Args:
+        step: The last update before.
+        phase: ``training``: on armed steps since the score before; ``evaluation``: one pass
+            without gradients or in eval mode.
+        rows: Rows that were looked at.
+        loss: Mean loss over those rows.
+        right: Share of them whose class was predicted; nan where there are no classes.
+    """
+
+    step: int
+    phase: str
+    rows: int
+    loss: float
+    right: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
