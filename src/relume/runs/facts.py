@@ -5,14 +5,11 @@ that observers keep the running sums and a run file keeps one row a fact. Number
 observed are nan or None, never 0. No torch here.
 """
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
-
-from relume.errors import RunFileError
+from typing import Any
 
 MOST_FEATURES = 256
 """Features of an input whose moments are kept one by one; beyond, the first ones."""
@@ -358,72 +355,3 @@ Fact = (
     | NormFacts
     | RecurrentFacts
 )
-
-KINDS: Mapping[str, type[Fact]] = {
-    "input": InputFacts,
-    "overlap": OverlapFacts,
-    "loss": LossFacts,
-    "module": ModuleFacts,
-    "weight": WeightFacts,
-    "optimizer": OptimizerFacts,
-    "norm": NormFacts,
-    "recurrent": RecurrentFacts,
-}
-
-F = TypeVar("F")
-
-
-def kind_of(fact: Fact) -> str:
-    """Return the name under which a fact is stored."""
-    return next(name for name, kind in KINDS.items() if type(fact) is kind)
-
-
-def to_json(fact: Fact) -> str:
-    """Write a fact as JSON; what is not finite as a string, for there is no such number."""
-    return json.dumps(_plain(asdict(fact)), allow_nan=False)
-
-
-def from_json(kind: str, text: str) -> Fact | None:
-    """Read what ``to_json`` wrote; None for a kind that is not known here.
-
-    Raises:
-        RunFileError: If it is damaged.
-    """
-    known = KINDS.get(kind)
-    if known is None:
-        return None
-    try:
-        given = json.loads(text)
-        parts = {part.name: part.type for part in fields(known)}
-        values = {name: _read(given[name], parts[name]) for name in given if name in parts}
-        return known(**values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RunFileError(f"a fact of kind {kind!r} is damaged ({error})") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return value
-
-
-def _read(value: Any, kind: Any) -> Any:
-    if kind is Spread:
-        return Spread(**{name: _number(each) for name, each in value.items()})
-    if kind is Phase:
-        return Phase(value)
-    if isinstance(value, list):
-        return tuple(_number(each) for each in value)
-    if isinstance(value, Mapping):
-        return {name: _number(each) for name, each in value.items()}
-    return _number(value) if kind is float else value
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _number(each) for name, each in value.items()}
-    return float(value) if value in ("nan", "inf", "-inf") else value

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from relume.errors import RunFileError
 from relume.runs import schema
+from relume.runs.fact_json import from_json
+from relume.runs.facts import Fact
 from relume.runs.records import (
     Deaths,
     Epoch,
@@ -21,10 +23,14 @@ from relume.runs.records import (
     Lifetimes,
     Metric,
     RunInfo,
+    Score,
     UnitActivity,
     Unobserved,
+    WeightWindow,
     Window,
 )
+
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +56,9 @@ class Run:
     deaths: tuple[Deaths, ...] = ()
     metrics: tuple[Metric, ...] = ()
     unobserved: tuple[Unobserved, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    weights: tuple[str, ...] = ()
+    scores: tuple[Score, ...] = ()
     shards: int = 1
     other_shards: tuple[Path, ...] = ()
     damaged_shards: tuple[Path, ...] = ()
@@ -58,6 +67,14 @@ class Run:
     def last_step(self) -> int:
         """The last step on record; 0 before the first."""
         return self.windows[-1].last_step if self.windows else 0
+
+    def of(self, kind: type[F]) -> tuple[F, ...]:
+        """Return the facts of one kind; empty where none was observed."""
+        return tuple(fact for fact in self.facts if isinstance(fact, kind))
+
+    def scores_of(self, phase: str) -> tuple[Score, ...]:
+        """Return the scores of one phase, in the order of steps."""
+        return tuple(score for score in self.scores if score.phase == phase)
 
 
 def read_file(path: Path) -> Run:
@@ -138,7 +155,19 @@ def read_window(connection: sqlite3.Connection, layers: Sequence[Layer], first_s
         for layer, row in zip(layers, rows, strict=True)
     )
     moments = schema.unpack_moments(loss)
-    return Window(first_step, last_step, armed_steps, moments, _number(learning_rate), parts)
+    weights = _read_weights(connection, first_step)
+    return Window(
+        first_step, last_step, armed_steps, moments, _number(learning_rate), parts, weights
+    )
+
+
+def _read_weights(connection: sqlite3.Connection, first_step: int) -> tuple[WeightWindow, ...]:
+    if schema.version_of(connection) < 3:
+        return ()
+    row = connection.execute(
+        "SELECT weights FROM weight_windows WHERE first_step = ?", (first_step,)
+    ).fetchone()
+    return schema.unpack_weights(row[0]) if row is not None else ()
 
 
 def _place(added: Sequence[Any]) -> tuple[str | None, bool]:
@@ -200,7 +229,7 @@ def _read_added(connection: sqlite3.Connection, layers: Sequence[Layer]) -> dict
     deaths = connection.execute("SELECT units FROM deaths ORDER BY layer").fetchall()
     metrics = connection.execute("SELECT name, step, value FROM metrics ORDER BY name, number")
     missed = connection.execute("SELECT what, place, count FROM unobserved ORDER BY what, place")
-    return {
+    return _read_facts(connection) | {
         "deaths": tuple(
             schema.unpack_deaths(blob, layer.units)
             for layer, (blob,) in zip(layers, deaths, strict=False)
@@ -210,6 +239,26 @@ def _read_added(connection: sqlite3.Connection, layers: Sequence[Layer]) -> dict
         ),
         "unobserved": tuple(
             Unobserved(str(what), str(place) or None, int(count)) for what, place, count in missed
+        ),
+    }
+
+
+def _read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return what version 2 did not hold."""
+    if schema.version_of(connection) < 3:
+        return {}
+    facts = connection.execute("SELECT kind, value FROM facts ORDER BY kind, key")
+    names = connection.execute("SELECT name FROM weights ORDER BY id")
+    scores = connection.execute(
+        "SELECT step, phase, rows, loss, right FROM scores ORDER BY phase, number"
+    )
+    known = (from_json(str(kind), str(value)) for kind, value in facts)
+    return {
+        "facts": tuple(fact for fact in known if fact is not None),
+        "weights": tuple(str(name) for (name,) in names),
+        "scores": tuple(
+            Score(int(step), str(phase), int(rows), _number(loss), _number(right))
+            for step, phase, rows, loss, right in scores
         ),
     }
 

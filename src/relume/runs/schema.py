@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.errors import RunFileError
-from relume.runs.records import Cause, Deaths, Moments, UnitActivity
+from relume.runs.records import Cause, Deaths, Moments, UnitActivity, WeightWindow
 
 APPLICATION_ID = 0x52454C55  # "RELU": what `file` and our reader know a run file by
-VERSION = 2
+VERSION = 3
 
 _CREATE = """
 CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -56,6 +56,18 @@ CREATE TABLE metrics (
 ) WITHOUT ROWID;
 """
 
+_CREATE_FACTS = """
+CREATE TABLE facts (
+    kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE weights (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE weight_windows (first_step INTEGER PRIMARY KEY, weights BLOB NOT NULL);
+CREATE TABLE scores (
+    phase TEXT NOT NULL, number INTEGER NOT NULL, step INTEGER NOT NULL, rows INTEGER NOT NULL,
+    loss REAL, right REAL, PRIMARY KEY (phase, number)
+) WITHOUT ROWID;
+"""
+
 _FROM_VERSION_1 = """
 BEGIN IMMEDIATE;
 ALTER TABLE layers ADD COLUMN place TEXT;
@@ -66,19 +78,28 @@ PRAGMA user_version = 2;
 COMMIT;
 """
 
+_FROM_VERSION_2 = f"""
+BEGIN IMMEDIATE;
+{_CREATE_FACTS}
+PRAGMA user_version = 3;
+COMMIT;
+"""
+
 
 def create(connection: sqlite3.Connection) -> None:
     """Lay the tables of the present version into an empty database."""
-    connection.executescript(_CREATE + _CREATE_ADDED)
+    connection.executescript(_CREATE + _CREATE_ADDED + _CREATE_FACTS)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring a run file of an older version to the present one, in one transaction."""
+    """Bring a run file of an older version to the present one, a transaction a version."""
     if version_of(connection) == 1:
         nothing = pack_moments(Moments()).hex()
         connection.executescript(_FROM_VERSION_1.format(nothing=nothing, tables=_CREATE_ADDED))
+    if version_of(connection) == 2:
+        connection.executescript(_FROM_VERSION_2)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -180,6 +201,31 @@ def unpack_moments(blob: bytes) -> Moments:
         return Moments(*_MOMENTS.unpack(blob))
     except struct.error as error:
         raise RunFileError(f"a record of moments is damaged ({error})") from error
+
+
+def pack_weights(weights: Sequence[WeightWindow]) -> bytes:
+    """Pack the weights of a window; sums and bounds are kept in float32."""
+    moments = [
+        part for each in weights for part in (each.gradient_norm, each.update_ratio, each.norm)
+    ]
+    counts = np.array([part.count for part in moments], np.int64)
+    sums = np.array([(part.total, part.least, part.greatest) for part in moments], np.float64)
+    with np.errstate(over="ignore"):
+        return pack_arrays(counts, *sums.reshape(-1, 3).T.astype(np.float32))
+
+
+def unpack_weights(blob: bytes) -> tuple[WeightWindow, ...]:
+    """Return what ``pack_weights`` packed."""
+    length = int.from_bytes(blob[:4], "little")
+    columns = unpack_arrays(blob, length, 4)
+    moments = [
+        Moments(int(count), float(total), float(least), float(greatest))
+        for count, total, least, greatest in zip(*columns, strict=True)
+    ]
+    return tuple(
+        WeightWindow(*three)
+        for three in zip(moments[::3], moments[1::3], moments[2::3], strict=True)
+    )
 
 
 def pack_deaths(deaths: Deaths) -> bytes:

@@ -35,7 +35,7 @@ def merge_shards(runs: Sequence[Run], damaged: Sequence[Path] = ()) -> Run:
 
     Windows go into the buckets of the leading shard by their first step, and add. Armed steps add
     too: a step that two processes measured counts twice. Of the epochs, the named losses, the
-    learning rate and each metric, the first shard that has any speaks.
+    learning rate, the facts, the scores and each metric, the first shard that has any speaks.
 
     Args:
         runs: At least one; the first with windows leads. Those with other layers are left out.
@@ -133,15 +133,20 @@ def _in_order(run: Run, layers: Sequence[Layer]) -> Run:
 
 
 def _add(a: Run, b: Run) -> Run:
+    windows = b.windows
+    if a.weights != b.weights:  # met in another order: those of the first shard speak
+        windows = tuple(replace(window, weights=()) for window in windows)
     return replace(
         a,
-        windows=_add_windows(a.windows, b.windows),
+        windows=_add_windows(a.windows, windows),
         epochs=a.epochs or b.epochs,
         losses=a.losses or b.losses,
         lifetimes=_add_each(a.lifetimes, b.lifetimes, merge_lifetimes),
         deaths=_add_each(a.deaths, b.deaths, merge_deaths),
         examination=_add_each(a.examination, b.examination, UnitActivity.__add__),
         held_out_rows=a.held_out_rows + b.held_out_rows,
+        facts=a.facts or b.facts,
+        scores=a.scores or b.scores,
     )
 
 

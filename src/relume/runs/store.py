@@ -17,6 +17,8 @@ from typing import Any
 
 from relume.errors import OutputError, RunFileError
 from relume.runs import schema
+from relume.runs.fact_json import kind_of, to_json
+from relume.runs.facts import Fact
 from relume.runs.records import (
     Deaths,
     Epoch,
@@ -25,13 +27,14 @@ from relume.runs.records import (
     Lifetimes,
     Metric,
     RunInfo,
+    Score,
     UnitActivity,
     Window,
 )
 from relume.runs.run_file import read_layers, read_window
 from relume.runs.thinning import Thinning
 
-MOST_VALUES_OF_A_METRIC = 2000
+MOST_VALUES = 2000  # of one metric, or of the scores of one phase
 MOST_METRICS = 200
 
 
@@ -67,6 +70,8 @@ class RunWriter:
         self._flushed_at = time.monotonic()
         self._layers: tuple[Layer, ...] = ()
         self._metrics: dict[str, Thinning] = {}
+        self._scores: dict[str, Thinning] = {}
+        self._weights = 0
         self._sizes: dict[int, int] = {}  # first step of each window -> bytes of its records
         if resume_after is None and path.exists():
             raise OutputError(f"{path} exists already; a run file is never overwritten")
@@ -97,13 +102,16 @@ class RunWriter:
         self._layers = read_layers(self._connection)
         sizes = "SELECT first_step, SUM(LENGTH(units) + 100) FROM layer_windows GROUP BY 1"
         self._sizes = dict(self._connection.execute(sizes))
+        self._metrics = self._read_series("name", "metrics")
+        self._scores = self._read_series("phase", "scores")
+        (self._weights,) = self._connection.execute("SELECT COUNT(*) FROM weights").fetchone()
+
+    def _read_series(self, name: str, table: str) -> dict[str, Thinning]:
         numbers: dict[str, list[int]] = {}
-        rows = self._connection.execute("SELECT name, number FROM metrics ORDER BY name, number")
-        for name, number in rows:
-            numbers.setdefault(name, []).append(number)
-        self._metrics = {
-            name: Thinning(MOST_VALUES_OF_A_METRIC, kept) for name, kept in numbers.items()
-        }
+        query = f"SELECT {name}, number FROM {table} ORDER BY {name}, number"  # noqa: S608
+        for series, number in self._connection.execute(query):
+            numbers.setdefault(series, []).append(number)
+        return {series: Thinning(MOST_VALUES, kept) for series, kept in numbers.items()}
 
     def update_info(self, info: RunInfo | None = None, **parts: Any) -> None:
         """Write the run's info, or replace named parts of it, each plain JSON data."""
@@ -194,6 +202,24 @@ class RunWriter:
                     self._put_metric(metric)
         return tuple(sorted(refused))
 
+    def write_facts(self, facts: Iterable[Fact]) -> None:
+        """Write facts, each in place of the one of its kind and key that was written before."""
+        with self._writing():
+            self._put("facts", [(kind_of(fact), fact.key, to_json(fact)) for fact in facts])
+
+    def add_weights(self, names: Sequence[str]) -> None:
+        """Write the names of further weights, which windows follow in this order from now on."""
+        first = self._weights
+        with self._writing():
+            self._put("weights", list(enumerate(names, start=first)))
+        self._weights += len(names)
+
+    def add_scores(self, scores: Sequence[Score]) -> None:
+        """Append scores, thinned out evenly to at most 2,000 of a phase."""
+        with self._writing():
+            for score in scores:
+                self._put_score(score)
+
     def write_examination(self, activities: Sequence[UnitActivity], *, held_out_rows: int) -> None:
         """Write what every layer did at the final weights.
 
@@ -236,12 +262,22 @@ class RunWriter:
             )
 
     def _put_metric(self, metric: Metric) -> None:
-        series = self._metrics.setdefault(metric.name, Thinning(MOST_VALUES_OF_A_METRIC))
+        series = self._metrics.setdefault(metric.name, Thinning(MOST_VALUES))
         number, dropped = series.add()
         self._put("metrics", [(metric.name, number, metric.step, metric.value)])
         self._connection.executemany(
             "DELETE FROM metrics WHERE name = ? AND number = ?",
             [(_storable(metric.name), old) for old in dropped],
+        )
+
+    def _put_score(self, score: Score) -> None:
+        series = self._scores.setdefault(score.phase, Thinning(MOST_VALUES))
+        number, dropped = series.add()
+        row = (score.phase, number, score.step, score.rows, score.loss, score.right)
+        self._put("scores", [row])
+        self._connection.executemany(
+            "DELETE FROM scores WHERE phase = ? AND number = ?",
+            [(score.phase, old) for old in dropped],
         )
 
     def _put_window(self, window: Window) -> None:
@@ -254,6 +290,10 @@ class RunWriter:
         size = 0
         for index, part in enumerate(window.layers):
             size += self._put_layer_window(first, index, part)
+        if window.weights:
+            packed = schema.pack_weights(window.weights)
+            self._put("weight_windows", [(first, packed)])
+            size += len(packed)
         self._sizes[first] = size
 
     def _put_layer_window(self, first: int, index: int, part: LayerWindow) -> int:
@@ -274,7 +314,7 @@ class RunWriter:
                 pair = [
                     read_window(self._connection, self._layers, first) for first in (early, late)
                 ]
-                for table in ("windows", "layer_windows"):
+                for table in ("windows", "layer_windows", "weight_windows"):
                     self._connection.execute(
                         f"DELETE FROM {table} WHERE first_step = ?",  # noqa: S608
                         (late,),
@@ -309,6 +349,8 @@ _REWOUND = (
     ("layer_windows", "first_step"),
     ("epochs", "step"),
     ("metrics", "step"),
+    ("weight_windows", "first_step"),
+    ("scores", "step"),
 )
 
 

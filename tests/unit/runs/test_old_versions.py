@@ -80,7 +80,7 @@ def test_a_file_of_version_1_is_read_and_left_as_it_was(old_file):
     assert old_file.read_bytes() == before
 
 
-def test_a_file_of_version_1_is_gone_on_with_in_version_2(old_file):
+def test_a_file_of_version_1_is_gone_on_with_in_the_present_one(old_file):
     losses = read_run(old_file).losses
     with closing(RunWriter(old_file, resume_after=10)) as writer:
         seen = LayerWindow(UnitActivity.zero(2), slope=Moments.of(0.25))
@@ -89,7 +89,7 @@ def test_a_file_of_version_1_is_gone_on_with_in_version_2(old_file):
         writer.write_metrics([Metric("score", 12, 0.5)])
         writer.update_info(overhead={"budget": 0.01})
     with closing(sqlite3.connect(old_file)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         rows = connection.execute("SELECT value FROM info WHERE key = 'overhead'").fetchone()
         assert json.loads(rows[0]) == {"budget": 0.01}
     run = read_run(old_file)
