@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
+from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
 from relume.observe.pending import Epochs, OpenWindow
 from relume.observe.tally import Tally
@@ -54,6 +55,7 @@ class Output:
         self._known_sites = 0
         self._told: Mapping[tuple[str, str], int] = {}
         self._epochs = Epochs()
+        self._curve = OpenCurve()
 
     def add(
         self, number: int, loss: float | Tensor | None, rate: float, *, was_armed: bool
@@ -61,6 +63,7 @@ class Output:
         """Add a step that has ended."""
         self._window.add(number, loss, rate, is_armed=was_armed)
         self._epochs.add(number, loss, rate)
+        self._curve.add(loss, rate)
 
     def begin_epoch(self, loader: object, step: int) -> None:
         """Take note that a loader is read from its start; it may end an epoch."""
@@ -105,6 +108,7 @@ class Output:
             self._known_sites = len(tallies)
         self._window.add_layers([tally.end_window(step) for tally in tallies])
         writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
+        writer.write_curve(self._curve.value())
         if self.metrics:
             self._write_metrics(writer)
         if not self._certificates.is_empty:

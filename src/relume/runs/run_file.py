@@ -16,6 +16,7 @@ from relume.runs import schema
 from relume.runs.fact_json import from_json
 from relume.runs.facts import Fact
 from relume.runs.records import (
+    Curve,
     Deaths,
     Epoch,
     Layer,
@@ -59,6 +60,7 @@ class Run:
     facts: tuple[Fact, ...] = ()
     weights: tuple[str, ...] = ()
     scores: tuple[Score, ...] = ()
+    curve: Curve = field(default_factory=Curve.empty)
     shards: int = 1
     other_shards: tuple[Path, ...] = ()
     damaged_shards: tuple[Path, ...] = ()
@@ -256,11 +258,22 @@ def _read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
     return {
         "facts": tuple(fact for fact in known if fact is not None),
         "weights": tuple(str(name) for (name,) in names),
+        "curve": _read_curve(connection),
         "scores": tuple(
             Score(int(step), str(phase), int(rows), _number(loss), _number(right))
             for step, phase, rows, loss, right in scores
         ),
     }
+
+
+def _read_curve(connection: sqlite3.Connection) -> Curve:
+    row = connection.execute("SELECT bucket_steps, buckets, losses FROM curve").fetchone()
+    if row is None:
+        return Curve.empty()
+    bucket_steps, buckets, packed = row
+    parts = schema.unpack_arrays(packed, buckets, 5)
+    losses, least, greatest, rates = (part.astype(np.float64) for part in parts[:4])
+    return Curve(int(bucket_steps), losses, least, greatest, rates, parts[4].astype(np.int64))
 
 
 def _number(value: float | None) -> float:

@@ -62,6 +62,10 @@ CREATE TABLE facts (
 ) WITHOUT ROWID;
 CREATE TABLE weights (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE weight_windows (first_step INTEGER PRIMARY KEY, weights BLOB NOT NULL);
+CREATE TABLE curve (
+    id INTEGER PRIMARY KEY, bucket_steps INTEGER NOT NULL, buckets INTEGER NOT NULL,
+    losses BLOB NOT NULL
+);
 CREATE TABLE scores (
     phase TEXT NOT NULL, number INTEGER NOT NULL, step INTEGER NOT NULL, rows INTEGER NOT NULL,
     loss REAL, right REAL, PRIMARY KEY (phase, number)

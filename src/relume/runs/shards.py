@@ -34,8 +34,8 @@ def merge_shards(runs: Sequence[Run], damaged: Sequence[Path] = ()) -> Run:
     """Return the run that its shards make up.
 
     Windows go into the buckets of the leading shard by their first step, and add. Armed steps add
-    too: a step that two processes measured counts twice. Of the epochs, the named losses, the
-    learning rate, the facts, the scores and each metric, the first shard that has any speaks.
+    too: a step that two processes measured counts twice. Of the epochs, the losses, the learning
+    rate, the facts, the scores, the curve and each metric, the first shard that has any speaks.
 
     Args:
         runs: At least one; the first with windows leads. Those with other layers are left out.
@@ -147,6 +147,7 @@ def _add(a: Run, b: Run) -> Run:
         held_out_rows=a.held_out_rows + b.held_out_rows,
         facts=a.facts or b.facts,
         scores=a.scores or b.scores,
+        curve=a.curve if len(a.curve.losses) else b.curve,
     )
 
 

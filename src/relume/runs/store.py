@@ -20,6 +20,7 @@ from relume.runs import schema
 from relume.runs.fact_json import kind_of, to_json
 from relume.runs.facts import Fact
 from relume.runs.records import (
+    Curve,
     Deaths,
     Epoch,
     Layer,
@@ -213,6 +214,14 @@ class RunWriter:
         with self._writing():
             self._put("weights", list(enumerate(names, start=first)))
         self._weights += len(names)
+
+    def write_curve(self, curve: Curve) -> None:
+        """Write the loss over the whole training, in place of what was written before."""
+        packed = schema.pack_arrays(
+            curve.losses, curve.least, curve.greatest, curve.rates, curve.nonfinite
+        )
+        with self._writing():
+            self._put("curve", [(0, curve.bucket_steps, len(curve.losses), packed)])
 
     def add_scores(self, scores: Sequence[Score]) -> None:
         """Append scores, thinned out evenly to at most 2,000 of a phase."""

@@ -1,0 +1,149 @@
+"""A run as the rules read it: what several of them derive from its records, computed once."""
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from relume.runs.facts import LossFacts, ModuleFacts, Phase, WeightFacts
+from relume.runs.records import Layer, Moments, Score, Sums, Window
+from relume.runs.run_file import Run
+from relume.runs.summary import LayerSummary, summarise_layers
+
+
+class Reading:
+    """What rules ask of a run.
+
+    Args:
+        run: The records.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps on record."""
+        return self.run.last_step
+
+    @cached_property
+    def armed_steps(self) -> int:
+        """Steps that were measured."""
+        return sum(window.armed_steps for window in self.run.windows)
+
+    @cached_property
+    def layers(self) -> tuple[LayerSummary, ...]:
+        """How the units of each layer stand at the end, in the order of the run's layers."""
+        return summarise_layers(self.run)
+
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows in which a step was measured."""
+        return tuple(window for window in self.run.windows if window.armed_steps)
+
+    @cached_property
+    def modules(self) -> dict[str, ModuleFacts]:
+        """The modules of the watched models, by qualified name."""
+        return {fact.name: fact for fact in self.run.of(ModuleFacts)}
+
+    @cached_property
+    def weights(self) -> dict[str, WeightFacts]:
+        """The parameters of the watched models, by qualified name."""
+        return {fact.name: fact for fact in self.run.of(WeightFacts)}
+
+    @cached_property
+    def matrices(self) -> tuple[WeightFacts, ...]:
+        """The trained weight matrices that windows follow, in the order of being met."""
+        known = (self.weights.get(name) for name in self.run.weights)
+        return tuple(fact for fact in known if fact is not None and fact.is_trainable)
+
+    @cached_property
+    def training_losses(self) -> tuple[LossFacts, ...]:
+        """The losses that were learned from, the one of most rows first."""
+        return self._losses(Phase.TRAINING)
+
+    @cached_property
+    def evaluation_losses(self) -> tuple[LossFacts, ...]:
+        """The losses of evaluation passes, the one of most rows first."""
+        return self._losses(Phase.EVALUATION)
+
+    @property
+    def loss(self) -> LossFacts | None:
+        """The loss that was learned from on most rows; None where none was observed."""
+        return self.training_losses[0] if self.training_losses else None
+
+    @cached_property
+    def training_scores(self) -> tuple[Score, ...]:
+        """Scores on training rows, in the order of steps."""
+        return self.run.scores_of(Phase.TRAINING)
+
+    @cached_property
+    def evaluation_scores(self) -> tuple[Score, ...]:
+        """Scores of evaluation passes, in the order of steps."""
+        return self.run.scores_of(Phase.EVALUATION)
+
+    @cached_property
+    def losses(self) -> Sums:
+        """Mean loss of each bucket of the curve in which it was finite, float64."""
+        values = self.run.curve.losses
+        return np.asarray(values[np.isfinite(values)])
+
+    @cached_property
+    def loss_steps(self) -> Sums:
+        """The last step of each bucket of ``losses``."""
+        curve = self.run.curve
+        return np.asarray(curve.steps[np.isfinite(curve.losses)], float)
+
+    def layer(self, index: int) -> Layer:
+        """Return a layer of activations by its index."""
+        return self.run.layers[index]
+
+    def gradient_norms(self, weight: str) -> Sums:
+        """Return the mean gradient norm of a weight in each window that measured it."""
+        return self._series(weight, "gradient_norm")
+
+    def update_ratios(self, weight: str) -> Sums:
+        """Return the mean update-to-weight ratio of a weight in each window that measured it."""
+        return self._series(weight, "update_ratio")
+
+    def norms(self, weight: str) -> Sums:
+        """Return the mean norm of a weight in each window that measured it."""
+        return self._series(weight, "norm")
+
+    def total(self, weight: str, what: str) -> Moments:
+        """Return ``gradient_norm``, ``update_ratio`` or ``norm`` of a weight over the whole run."""
+        return sum(self._moments(weight, what), Moments())
+
+    def _series(self, weight: str, what: str) -> Sums:
+        return np.array([part.mean for part in self._moments(weight, what)])
+
+    def _moments(self, weight: str, what: str) -> list[Moments]:
+        if weight not in self._places:
+            return []
+        place = self._places[weight]
+        seen = [window.weights[place] for window in self.windows if place < len(window.weights)]
+        parts: list[Moments] = [getattr(each, what) for each in seen]
+        return [part for part in parts if part.count]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.run.weights)}
+
+    def _losses(self, phase: Phase) -> tuple[LossFacts, ...]:
+        found = [fact for fact in self.run.of(LossFacts) if fact.phase == phase]
+        return tuple(sorted(found, key=lambda fact: -fact.rows))
+
+
+def chance_loss(loss: LossFacts) -> float:
+    """Return the loss of the best constant prediction; nan where that is not known.
+
+    For classes the entropy of their shares, in nats; for amounts under the squared error their
+    variance.
+    """
+    counts = np.array(loss.class_counts, float)
+    if loss.function in {"cross_entropy", "nll_loss"} and counts.sum() > 0:
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+    if loss.function == "mse_loss" and math.isfinite(loss.target.deviation):
+        return loss.target.deviation**2
+    return math.nan
