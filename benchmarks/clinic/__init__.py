@@ -1,0 +1,1 @@
+"""Trainings of known truth, against which the diagnosis is held."""
