@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from relume.report.findings import ShownFinding
 from relume.report.heatmap import HeatMap
 from relume.report.wording import at_place
 from relume.runs.summary import WATCH, LayerSummary
@@ -210,6 +211,7 @@ class Document:
     saturated: IdleCounts | None = None
     dormant: IdleCounts | None = None
     processes: int = 1
+    findings: tuple[ShownFinding, ...] = ()
 
     @property
     def is_watched(self) -> bool:
