@@ -120,7 +120,7 @@ class LossTotals:
         )
 
     def right(self) -> tuple[str, str] | None:
-        """Return the names of the sums of right ones and of all; None where there are no classes."""
+        """Return the names of the sums of right ones and of all; None without classes."""
         kind = self._target_kind()
         if kind in {"classes", "one hot"} and "judged" in self.sums:
             return "right", "judged"

@@ -93,6 +93,14 @@ def see(
     return look
 
 
+def see_labels(look: Look, index: Tensor, width: int) -> None:
+    """Count classes alone, where the predictions are not known."""
+    labels = _rows(index.detach().reshape(-1, 1))[:, 0].long()
+    is_kept = (labels >= 0) & (labels < width)
+    if width <= MOST_CLASSES:
+        look.sums["classes"] = _counts(torch.where(is_kept, labels, width), width)
+
+
 def rows_of(function: LossFunction, prediction: Tensor) -> int:
     """Return how many rows a loss compares: of classes each position is one."""
     if function.form is Form.CLASSES:

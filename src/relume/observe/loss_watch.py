@@ -19,7 +19,7 @@ from relume.observe.calls import Calls, place_of, user_frame
 from relume.observe.graph import head_of, is_marked
 from relume.observe.loss_by_hand import Written, read_loss
 from relume.observe.loss_facts import LossTotals
-from relume.observe.loss_values import Look, broadcast_shape, see, width_of
+from relume.observe.loss_values import Look, broadcast_shape, see, see_labels, width_of
 from relume.observe.losses import Form, Given, LossFunction, read_call
 from relume.observe.naming import Names
 from relume.observe.plain import has_values, is_plain, oddity
@@ -260,7 +260,7 @@ class LossWatch:
                 given = Given(written.prediction, _fitting(written))
                 look = self._look(written.function, given, loss, seed)
             else:
-                look = _look_at_loss(loss, seed)
+                look = _look_at_loss(loss, seed, written.target)
         self._first_losses += 1
         look.is_training = model.training if model is not None else None
         self._add(Phase.TRAINING, seed, look, self._steps())
@@ -368,9 +368,12 @@ def _fitting(written: Written) -> Tensor | None:
     return target if is_index else None
 
 
-def _look_at_loss(loss: Tensor, seed: LossTotals) -> Look:
-    """Return a look at the loss alone."""
+def _look_at_loss(loss: Tensor, seed: LossTotals, target: Tensor | None) -> Look:
+    """Return a look where the prediction is not known: at the loss, and at an index of classes."""
     rows = seed.prediction_shape[0] if seed.prediction_shape else 1
     value: Any = loss.detach().clone().reshape(())
     value = value.item() if value.is_cpu else value
-    return Look(rows, value, {"loss": value * rows, "loss_rows": float(rows)})
+    look = Look(rows, value, {"loss": value * rows, "loss_rows": float(rows)})
+    if seed.is_index and target is not None:
+        see_labels(look, target, seed.width)
+    return look
