@@ -5,10 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
+from relume.diagnosis.deaths import DeathGroup, death_groups
 from relume.runs.facts import LossFacts, ModuleFacts, Phase, WeightFacts
-from relume.runs.records import Layer, Moments, Score, Sums, Window
+from relume.runs.records import Layer, Moments, Score, Sums, UnitActivity, Window
 from relume.runs.run_file import Run
-from relume.runs.summary import LayerSummary, summarise_layers
+from relume.runs.summary import LayerSummary, last_seen, summarise_layers
 
 
 class Reading:
@@ -35,6 +36,11 @@ class Reading:
     def layers(self) -> tuple[LayerSummary, ...]:
         """How the units of each layer stand at the end, in the order of the run's layers."""
         return summarise_layers(self.run)
+
+    @cached_property
+    def deaths(self) -> tuple[DeathGroup, ...]:
+        """Which units died together, when and why, the largest group first."""
+        return death_groups(self.run, self.layers)
 
     @cached_property
     def windows(self) -> tuple[Window, ...]:
@@ -98,6 +104,12 @@ class Reading:
         """Return a layer of activations by its index."""
         return self.run.layers[index]
 
+    def activity(self, index: int) -> UnitActivity:
+        """Return what the units of a layer did on the last rows: at the final weights if known."""
+        if index < len(self.run.examination):
+            return self.run.examination[index]
+        return last_seen(self.run, index)
+
     def gradient_norms(self, weight: str) -> Sums:
         """Return the mean gradient norm of a weight in each window that measured it."""
         return self._series(weight, "gradient_norm")
@@ -137,8 +149,8 @@ class Reading:
 def chance_loss(loss: LossFacts) -> float:
     """Return the loss of the best constant prediction; nan where that is not known.
 
-    For classes the entropy of their shares, in nats; for amounts under the squared error their
-    variance.
+    For classes, and for shares of ones, the entropy in nats; for amounts under the squared error
+    their variance.
     """
     counts = np.array(loss.class_counts, float)
     if loss.function in {"cross_entropy", "nll_loss"} and counts.sum() > 0:
@@ -146,4 +158,12 @@ def chance_loss(loss: LossFacts) -> float:
         return float(-(shares * np.log(shares)).sum())
     if loss.function == "mse_loss" and math.isfinite(loss.target.deviation):
         return loss.target.deviation**2
+    if loss.function.startswith("binary_cross_entropy") and math.isfinite(loss.target.mean):
+        return _binary_entropy(loss.target.mean)
     return math.nan
+
+
+def _binary_entropy(share: float) -> float:
+    """Return the entropy in nats of a share of ones; 0 outside of (0, 1)."""
+    parts = (share, 1.0 - share)
+    return -sum(part * math.log(part) for part in parts) if min(parts) > 0 else 0.0
