@@ -25,8 +25,7 @@ def unit_finding(
     said: str,
     least_share: float,
     remedies: tuple[Advice, ...],
-    first_step: int | None = None,
-    cause: str = "",
+    since: tuple[int | None, str] = (None, ""),
 ) -> Finding:
     """Return a finding about some units of a layer.
 
@@ -38,8 +37,7 @@ def unit_finding(
         said: What they are or do, to follow "3 of 64 units of relu(fc1)".
         least_share: The share of the layer from which on something is said.
         remedies: What to do.
-        first_step: Since when.
-        cause: Why.
+        since: Since which step, and why.
     """
     share = len(units) / layer.units
     return Finding(
@@ -48,7 +46,7 @@ def unit_finding(
         message=f"{len(units)} of {layer.units} units of {layer.name} {said}",
         where=at_place(layer.name, layer.place),
         units=tuple(units),
-        first_step=first_step,
+        first_step=since[0],
         evidence={
             "count": len(units),
             "units": layer.units,
@@ -56,10 +54,18 @@ def unit_finding(
             "rows": layer.rows,
             "least_share": least_share,
         },
-        cause=cause,
+        cause=since[1],
         strength=max(1.0, share / least_share),
         remedies=remedies,
     )
+
+
+def story(reading: Reading, layer: LayerSummary, *, latest: bool = False) -> tuple[int | None, str]:
+    """Return when the first dead unit of a layer fell silent, or the last, and why most did."""
+    groups = [group for group in reading.deaths if group.layer == layer.name]
+    steps = [group.first_silent for group in groups]
+    step = (max if latest else min)(steps, default=None)
+    return step, groups[0].said if groups else ""
 
 
 def is_head(reading: Reading, layer: Layer) -> bool:

@@ -33,7 +33,7 @@ import numpy as np
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, bias_ratio, is_head, unit_finding
@@ -71,9 +71,12 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             severity=_severity(reading, ratio, are_all=len(linear) == len(hidden)),
             said="fire on every row, or nearly: the layer is linear",
             least_share=SHARE,
-            cause=f"the biases began far above zero: on average {ratio:.2g} times the norm of a row"
+            since=(
+                1,
+                f"the biases began far above zero: on average {ratio:.2g} times the norm of a row",
+            )
             if ratio > BIAS_RATIO
-            else "",
+            else (None, ""),
             remedies=REMEDIES,
         )
 
@@ -86,7 +89,7 @@ def _always_on(reading: Reading, index: int) -> list[int]:
 def _severity(reading: Reading, ratio: float, *, are_all: bool) -> Severity:
     if not are_all:
         return Severity.NOTE
-    return progress(reading).severity(is_structural=math.isfinite(ratio) and ratio > BIAS_RATIO)
+    return severity(reading, is_structural=math.isfinite(ratio) and ratio > BIAS_RATIO)
 
 
 RULE = Rule(

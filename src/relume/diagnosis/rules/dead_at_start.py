@@ -29,7 +29,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, bias_ratio, unit_finding
@@ -62,22 +62,17 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             yield _found(reading, index, layer, units)
 
 
-def _found(
-    reading: Reading, index: int, layer: LayerSummary, units: tuple[int, ...]
-) -> Finding:
+def _found(reading: Reading, index: int, layer: LayerSummary, units: tuple[int, ...]) -> Finding:
     ratio = bias_ratio(reading, reading.layer(index).owner)
     is_many = len(units) >= WARNING_SHARE * layer.units
     return unit_finding(
         Code.DEAD_AT_START,
         layer,
         units,
-        severity=progress(reading).severity(is_structural=ratio < -BIAS_RATIO)
-        if is_many
-        else Severity.NOTE,
+        severity=severity(reading, is_structural=ratio < -BIAS_RATIO) if is_many else Severity.NOTE,
         said="have not fired since the first step",
         least_share=NOTE_SHARE,
-        first_step=1,
-        cause=_cause(ratio),
+        since=(1, _cause(ratio)),
         remedies=REMEDIES,
     )
 

@@ -31,7 +31,7 @@ from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
-from relume.diagnosis.unit_finding import FEWEST_ROWS, unit_finding
+from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
 from relume.runs.facts import InputFacts, Phase, WeightFacts
 
 NOTE_SHARE = 0.1
@@ -61,7 +61,6 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     dead = layer.dead_units or ()
     share = len(dead) / layer.units
     if share >= NOTE_SHARE and layer.rows >= FEWEST_ROWS:
-        groups = [group for group in reading.deaths if group.layer == layer.name]
         yield unit_finding(
             Code.DEAD_LATENTS,
             layer,
@@ -69,8 +68,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             severity=Severity.WARNING if share >= WARNING_SHARE else Severity.NOTE,
             said=f"are dead, and all that is known of a row passes them ({layer.rows:,} rows)",
             least_share=NOTE_SHARE,
-            first_step=min((group.first_silent for group in groups), default=None),
-            cause=groups[0].said if groups else "",
+            since=story(reading, layer),
             remedies=REMEDIES,
         )
 

@@ -25,10 +25,10 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import does_well
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
-from relume.diagnosis.unit_finding import FEWEST_ROWS, unit_finding
+from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
 from relume.runs.summary import LayerSummary
 
 REMEDIES = (
@@ -53,16 +53,14 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 
 
 def _found(reading: Reading, layer: LayerSummary, dead: tuple[int, ...]) -> Finding:
-    groups = [group for group in reading.deaths if group.layer == layer.name]
     return unit_finding(
         Code.DEAD_LAYER,
         layer,
         dead,
-        severity=Severity.WARNING if progress(reading).is_well else Severity.ERROR,
+        severity=Severity.WARNING if does_well(reading) else Severity.ERROR,
         said=f"are dead, the whole layer: none fired on any of {layer.rows:,} rows",
         least_share=1.0,
-        first_step=max((group.first_silent for group in groups), default=None),
-        cause=groups[0].said if groups else "",
+        since=story(reading, layer, latest=True),
         remedies=REMEDIES,
     )
 

@@ -32,10 +32,10 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
-from relume.diagnosis.unit_finding import FEWEST_ROWS, unit_finding
+from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
 from relume.runs.records import Cause
 from relume.runs.summary import LayerSummary
 
@@ -78,8 +78,7 @@ def _found(reading: Reading, layer: LayerSummary, dead: tuple[int, ...]) -> Find
         severity=_severity(reading, len(dead) / layer.units, sudden / layer.units),
         said=f"are dead: they fired on none of {layer.rows:,} rows",
         least_share=NOTE_SHARE,
-        first_step=min((group.first_silent for group in groups), default=None),
-        cause=groups[0].said if groups else "",
+        since=story(reading, layer),
         remedies=REMEDIES,
     )
 
@@ -87,7 +86,7 @@ def _found(reading: Reading, layer: LayerSummary, dead: tuple[int, ...]) -> Find
 def _severity(reading: Reading, share: float, sudden: float) -> Severity:
     if share < WARNING_SHARE:
         return Severity.NOTE
-    return progress(reading).severity(is_structural=sudden >= SUDDEN_SHARE)
+    return severity(reading, is_structural=sudden >= SUDDEN_SHARE)
 
 
 RULE = Rule(

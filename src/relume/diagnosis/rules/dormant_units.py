@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, unit_finding
@@ -55,7 +55,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             Code.DORMANT_UNITS,
             layer,
             dormant,
-            severity=progress(reading).severity() if is_many else Severity.NOTE,
+            severity=severity(reading) if is_many else Severity.NOTE,
             said="are dormant: their output is at most 2.5 % of the layer's usual",
             least_share=NOTE_SHARE,
             remedies=REMEDIES,

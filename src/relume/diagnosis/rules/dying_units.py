@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import unit_finding
@@ -61,7 +61,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             Code.DYING_UNITS,
             layer,
             dying,
-            severity=progress(reading).severity() if is_many else Severity.NOTE,
+            severity=severity(reading) if is_many else Severity.NOTE,
             said="are dying: they fire on under 1 % of values, and ever less",
             least_share=NOTE_SHARE,
             remedies=REMEDIES,

@@ -29,13 +29,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.flow import FEWEST_STEPS, rest
-from relume.diagnosis.progress import BLOWN_UP, progress
-from relume.diagnosis.reading import Reading, chance_loss
+from relume.diagnosis.flow import rest
+from relume.diagnosis.progress import blown_up_at, does_well
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.wording import short, times
 
@@ -70,14 +68,11 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not reading.run.weights:
         yield NotJudged(Code.EXPLODING_GRADIENT, "the gradients of weights were not recorded")
         return
-    if reading.armed_steps < FEWEST_STEPS and not progress(reading).has_blown_up:
-        yield NotJudged(Code.EXPLODING_GRADIENT, f"fewer than {FEWEST_STEPS} armed steps")
-        return
     spikes = sorted(
         (_spike(reading, fact.name) for fact in reading.matrices),
         key=lambda spike: -spike.strength,
     )
-    step = _blown_up_at(reading)
+    step = blown_up_at(reading)
     if spikes and spikes[0].strength >= 1 and step is not None:
         yield _found(reading, spikes[0], step)
 
@@ -90,21 +85,8 @@ def _spike(reading: Reading, name: str) -> Spike:
     return Spike(name, *(each if each > 0 and math.isfinite(each) else 0.0 for each in seen))
 
 
-def _blown_up_at(reading: Reading) -> int | None:
-    """Return the step by which the loss had risen to ten times its beginning, or was not finite."""
-    curve = reading.run.curve
-    steps = [int(step) for step in curve.steps[curve.nonfinite > 0]]
-    losses = reading.losses
-    if len(losses) and losses[0] > 0:
-        guessing = chance_loss(reading.loss) if reading.loss is not None else 0.0
-        start = float(np.median(losses[: max(1, len(losses) // 20)]))
-        limit = BLOWN_UP * max(start, 0.0 if math.isnan(guessing) else guessing)
-        steps += [int(step) for step in reading.loss_steps[losses > limit]]
-    return min(steps, default=None)
-
-
 def _found(reading: Reading, spike: Spike, step: int) -> Finding:
-    has_recovered = progress(reading).is_well
+    has_recovered = does_well(reading)
     return Finding(
         code=Code.EXPLODING_GRADIENT,
         severity=Severity.NOTE if has_recovered else Severity.WARNING,

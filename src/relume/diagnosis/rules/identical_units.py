@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import does_well
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import WeightFacts
@@ -87,7 +87,7 @@ def _found(reading: Reading, fact: WeightFacts, same: int) -> Finding:
 def _severity(reading: Reading, share: float) -> Severity:
     if share < WARNING_SHARE:
         return Severity.NOTE
-    return Severity.WARNING if share < 1 or progress(reading).is_well else Severity.ERROR
+    return Severity.WARNING if share < 1 or does_well(reading) else Severity.ERROR
 
 
 RULE = Rule(

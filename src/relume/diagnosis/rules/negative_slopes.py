@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.records import Moments
@@ -76,7 +76,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 def _severity(reading: Reading, slopes: list[Moments]) -> Severity:
     if slopes[-1].mean >= MEAN:
         return Severity.NOTE
-    return progress(reading).severity(is_structural=slopes[0].mean < MEAN)
+    return severity(reading, is_structural=slopes[0].mean < MEAN)
 
 
 RULE = Rule(

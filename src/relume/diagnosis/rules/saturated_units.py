@@ -2,8 +2,9 @@
 
 What it detects
     Units of a bounded activation (tanh, sigmoid, ...) whose slope was under 1 % of the greatest on
-    at least nine in ten of the last values. LSTM and GRU gates are left out: they saturate by nature. So is the
-    activation that makes the prediction, while the training does well: confident outputs saturate.
+    at least nine in ten of the last values. LSTM and GRU gates are left out: they saturate by
+    nature. So is the activation that makes the prediction, unless the training does poorly:
+    confident outputs saturate.
 
 Why it matters
     A hundredth of the gradient passes: the unit is stuck at two constants, or one.
@@ -32,7 +33,7 @@ import numpy as np
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import does_poorly, severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, is_head, is_inside_gates, unit_finding
@@ -75,13 +76,13 @@ def _is_meant(reading: Reading, index: int) -> bool:
     layer = reading.layer(index)
     if is_inside_gates(reading, layer):
         return True
-    return is_head(reading, layer) and not progress(reading).is_poor
+    return is_head(reading, layer) and not does_poorly(reading)
 
 
 def _severity(reading: Reading, share: float) -> Severity:
     if share < WARNING_SHARE:
         return Severity.NOTE
-    return progress(reading).severity(is_structural=share >= MOST)
+    return severity(reading, is_structural=share >= MOST)
 
 
 RULE = Rule(

@@ -34,7 +34,7 @@ from statistics import median
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
 from relume.diagnosis.flow import FEWEST_STEPS, Flow, flows
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import OptimizerFacts
@@ -81,7 +81,7 @@ def _found(reading: Reading, flow: Flow, others: Sequence[Flow]) -> Finding:
     moves = flow.update / (_usual(others, "update") or math.nan)
     return Finding(
         code=Code.STARVED_LAYER,
-        severity=progress(reading).severity(is_structural=moves < UPDATE_RATIO),
+        severity=severity(reading, is_structural=moves < UPDATE_RATIO),
         message=f"{flow.name} gets hardly any gradient: by the size of the weight, {short(ratio)} "
         f"of what the others get",
         where=flow.name,

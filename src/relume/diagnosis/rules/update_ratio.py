@@ -33,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
 from relume.diagnosis.flow import FEWEST_STEPS, Flow, flows
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import OptimizerFacts
@@ -75,7 +75,7 @@ def _found(reading: Reading, found: Sequence[Flow], *, is_far: bool, is_beside: 
     how = "far" if is_far else "hardly at all"
     return Finding(
         code=Code.UPDATE_RATIO,
-        severity=progress(reading).severity(is_structural=is_beside),
+        severity=severity(reading, is_structural=is_beside),
         message=f"{extreme.name} moves {how}: typically by {short(extreme.update)} of its norm "
         f"in an update{others}",
         where=extreme.name,

@@ -37,7 +37,7 @@ from statistics import median
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.flow import FEWEST_STEPS, Flow, flows
-from relume.diagnosis.progress import progress
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import OptimizerFacts
@@ -80,12 +80,12 @@ def _judge(reading: Reading, chain: Sequence[Flow]) -> Finding | None:
         return None
     moves = _relative_update(chain)
     is_still = moves < UPDATE_RATIO
-    severity = progress(reading).severity(is_structural=is_still)
-    if severity is Severity.NOTE and ratio >= NOTE_RATIO:
+    grade = severity(reading, is_structural=is_still)
+    if grade is Severity.NOTE and ratio >= NOTE_RATIO:
         return None
     return Finding(
         code=Code.VANISHING_GRADIENT,
-        severity=severity,
+        severity=grade,
         message=f"gradients fade towards the input: that of {chain[0].name}, by the size of the "
         f"weight, is {short(ratio)} of the greatest",
         where=chain[0].name,
