@@ -33,7 +33,7 @@ from relume.runs.facts import RecurrentFacts
 
 RECURRENT = frozenset({"RNN", "RNNCell"})
 RECTIFIERS = frozenset(
-    {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "crelu", "relu_squared", "threshold"}
+    {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "squared_relu", "thresholded_relu"}
 )
 
 REMEDIES = (
