@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.diagnosis.deaths import death_groups
+from relume.diagnosis.engine import diagnose
 from relume.report import sentences, watched
+from relume.report.findings import shown_findings
 from relume.report.heatmap import heat_map, resolution
 from relume.report.parts import (
     Baseline,
@@ -99,6 +101,7 @@ def build_document(run: Run) -> Document:
         saturated=saturated,
         dormant=dormant,
         processes=run.shards,
+        findings=shown_findings(diagnose(run)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from relume.diagnosis.deaths import DeathGroup
+from relume.report.findings import ShownFinding
 from relume.report.heatmap import HeatMap
 from relume.report.wording import at_place
 from relume.runs.summary import WATCH, LayerSummary
@@ -181,6 +182,7 @@ class Document:
     saturated: IdleCounts | None = None
     dormant: IdleCounts | None = None
     processes: int = 1
+    findings: tuple[ShownFinding, ...] = ()
 
     @property
     def is_watched(self) -> bool:
