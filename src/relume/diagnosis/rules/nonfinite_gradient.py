@@ -100,10 +100,8 @@ def _message(seen: _Evidence) -> str:
         more = f" and of {count(len(seen.names) - 1, 'other weight')}" if seen.names[1:] else ""
         parts.append(f"the gradient of {seen.names[0]}{more} was not finite")
     if seen.losses:
-        parts.append(
-            f"{count(seen.losses, 'loss')[: None if seen.losses == 1 else -1]}"
-            f"{'' if seen.losses == 1 else 'es'} not finite"
-        )
+        were = "1 loss was" if seen.losses == 1 else f"{seen.losses:,} losses were"
+        parts.append(f"{were} not finite")
     if seen.broken:
         parts.append(f"{count(len(seen.broken), 'weight')} ended with nan or infinities")
     since = "" if seen.step is None else f", since step {seen.step:,}"
