@@ -61,11 +61,12 @@ def unit_finding(
 
 
 def story(reading: Reading, layer: LayerSummary, *, latest: bool = False) -> tuple[int | None, str]:
-    """Return when the first dead unit of a layer fell silent, or the last, and why most did."""
+    """Return when the largest group of dead units of a layer fell silent, or the last, and why."""
     groups = [group for group in reading.deaths if group.layer == layer.name]
-    steps = [group.first_silent for group in groups]
-    step = (max if latest else min)(steps, default=None)
-    return step, groups[0].said if groups else ""
+    if not groups:
+        return None, ""
+    last = max(group.first_silent for group in groups)
+    return last if latest else groups[0].first_silent, groups[0].said
 
 
 def is_head(reading: Reading, layer: Layer) -> bool:

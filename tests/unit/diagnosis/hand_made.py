@@ -126,9 +126,17 @@ def make_run(
 
 def of_three_classes(**changed: object) -> LossFacts:
     """Return a plain cross-entropy on 6,000 rows of three balanced classes."""
-    usual = {"function": "cross_entropy", "phase": Phase.TRAINING, "place": "train.py:9",
-             "step": 1, "rows": 6000, "class_counts": (2000, 2000, 2000), "head": (),
-             "head_layer": "out", "target": Spread(count=6000, mean=1.0, least=0, greatest=2)}  # fmt: skip
+    usual: dict[str, object] = {
+        "function": "cross_entropy",
+        "phase": Phase.TRAINING,
+        "place": "train.py:9",
+        "step": 1,
+        "rows": 6000,
+        "class_counts": (2000, 2000, 2000),
+        "head": (),
+        "head_layer": "out",
+        "target": Spread(count=6000, mean=1.0, least=0, greatest=2),
+    }
     return LossFacts(**(usual | changed))
 
 
