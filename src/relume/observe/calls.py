@@ -94,6 +94,7 @@ class Calls:
         self.codes: Codes = {}
         self._thread = 0
         self._input: weakref.ref[Tensor] | None = None
+        self._last_root: weakref.ref[nn.Module] | None = None
 
     def attach(self) -> None:
         """Follow the calls of every module from now on, in this thread."""
@@ -128,6 +129,11 @@ class Calls:
         """The outermost module that is being called."""
         return self.stack[1].module if len(self.stack) > 1 else None
 
+    @property
+    def last_root(self) -> nn.Module | None:
+        """The last outermost module with weights, while somebody else still holds it."""
+        return self._last_root() if self._last_root is not None else None
+
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
@@ -137,6 +143,8 @@ class Calls:
             if len(stack) == 1:
                 self.begin_pass(leading_rows(inputs))
                 self._remember(inputs)
+                if next(module.parameters(), None) is not None:
+                    self._last_root = weakref.ref(module)
             if module.__dict__.get("batch_first", True) is False:
                 self._take_second_axis(inputs)
             stack.append(Call(module, is_quiet or self._kind(module).is_quiet))

@@ -19,6 +19,7 @@ from torch import nn
 
 from relume.observe.aside import Fused
 from relume.observe.fused import FUSED
+from relume.observe.losses import LOSSES, LossFunction
 from relume.observe.rectifiers import RECTIFIERS, Rectifier, namespace
 
 
@@ -46,13 +47,32 @@ class Tap(Protocol):
         ...
 
 
-class Switch:
-    """Holds the armed tap; None while nothing is armed."""
+class LossTap(Protocol):
+    """What sees the calls of loss functions."""
 
-    __slots__ = ("tap",)
+    def wants(self) -> bool:
+        """Whether the next call is looked at."""
+        ...
+
+    def call(
+        self,
+        function: LossFunction,
+        original: Callable[..., Any],
+        args: Sequence[Any],
+        named: Mapping[str, Any],
+    ) -> Any:
+        """Call the original exactly once and return what it returns."""
+        ...
+
+
+class Switch:
+    """Holds the armed tap; None while nothing is armed. Losses decide by themselves."""
+
+    __slots__ = ("losses", "tap")
 
     def __init__(self) -> None:
         self.tap: Tap | None = None
+        self.losses: LossTap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +98,8 @@ class Interception:
         self._attributes: list[tuple[weakref.ref[nn.Module], str, Any]] = []
 
     def install(self) -> None:
-        """Patch every function of ``RECTIFIERS`` and ``FUSED``, and the names bound to them."""
-        kinds: tuple[Rectifier | Fused, ...] = (*RECTIFIERS, *FUSED)
+        """Patch every function of the three tables, and the names bound to them."""
+        kinds: tuple[Rectifier | Fused | LossFunction, ...] = (*RECTIFIERS, *FUSED, *LOSSES)
         for kind in kinds:
             for space, name in kind.places:
                 self._patch(space, name, kind)
@@ -105,14 +125,15 @@ class Interception:
             _jit_names().pop(id(wrapper), None)
         self._wrappers.clear()
 
-    def _patch(self, space: str, name: str, kind: Rectifier | Fused) -> None:
+    def _patch(self, space: str, name: str, kind: Rectifier | Fused | LossFunction) -> None:
         holder = namespace(space)
         original = getattr(holder, name, None)
         if original is None:
             return
         wrapper = self._wrappers.get(id(original))
         if wrapper is None:
-            wrapper = _wrapped(original, kind, self._switch)
+            wrap = _wrapped_loss if isinstance(kind, LossFunction) else _wrapped
+            wrapper = wrap(original, kind, self._switch)  # type: ignore[arg-type]
             self._wrappers[id(original)] = wrapper
             _name_as(wrapper, holder, name)
             _tell_jit(original, wrapper)
@@ -160,6 +181,22 @@ def _wrapped(
         if isinstance(kind, Fused):
             return tap.call_fused(kind, original, args, named)
         return tap.call(kind, original, args, named)
+
+    return functools.wraps(original)(wrapper)
+
+
+def _wrapped_loss(
+    original: Callable[..., Any], kind: LossFunction, switch: Switch
+) -> Callable[..., Any]:
+    is_compiling = torch.compiler.is_compiling
+
+    def wrapper(*args: Any, **named: Any) -> Any:
+        if is_compiling():
+            return original(*args, **named)
+        losses = switch.losses
+        if losses is None or not losses.wants():
+            return original(*args, **named)
+        return losses.call(kind, original, args, named)
 
     return functools.wraps(original)(wrapper)
 

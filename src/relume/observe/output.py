@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
+from relume.observe.loss_watch import LossWatch
 from relume.observe.pending import Epochs, OpenWindow
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
-from relume.runs.records import Metric
+from relume.runs.records import Epoch, Metric
 from relume.runs.store import RunWriter
 
 WINDOW_STEPS = 50
@@ -28,6 +30,7 @@ class Output:
         unobserved: What could not be observed.
         certificates: Of the units that fell silent.
         budget: Share of the time that watching may take; a quarter of it is for writing.
+        losses: What was seen of the losses.
 
     Attributes:
         writer: The run file, from the first step on.
@@ -41,6 +44,7 @@ class Output:
         unobserved: Unobserved,
         certificates: Certificates,
         budget: float,
+        losses: LossWatch,
     ) -> None:
         self.open_writer = open_writer
         self.writer: RunWriter | None = None
@@ -49,6 +53,7 @@ class Output:
         self._unobserved = unobserved
         self._certificates = certificates
         self._budget = budget
+        self._losses = losses
         self._window = OpenWindow(1)
         self._window_steps = WINDOW_STEPS
         self._closed = 0
@@ -69,7 +74,14 @@ class Output:
         """Take note that a loader is read from its start; it may end an epoch."""
         ended = self._epochs.begin(loader, step)
         if ended is not None and self.writer is not None:
-            self.writer.write_epoch(ended)
+            self.writer.write_epoch(self._scored(ended))
+
+    def _scored(self, epoch: Epoch) -> Epoch:
+        """Return an epoch with the evaluation that followed its last step, if there was one."""
+        score = self._losses.evaluation_at(epoch.step)
+        if score is None:
+            return epoch
+        return replace(epoch, validation_loss=score.loss, validation_score=score.right)
 
     def add_metric(self, name: str, step: int, value: object) -> None:
         """Add a score; what is no number is listed as not observed."""
@@ -111,6 +123,9 @@ class Output:
         writer.write_curve(self._curve.value())
         if self.metrics:
             self._write_metrics(writer)
+        is_full = self._window.steps >= self._window_steps
+        writer.add_scores(self._losses.take_scores(step, is_window_full=is_full))
+        writer.write_facts(self._losses.facts())
         if not self._certificates.is_empty:
             writer.write_deaths([self._certificates.value(t) for t in tallies])
         if self._unobserved.counts != self._told:
@@ -124,7 +139,9 @@ class Output:
         self.write(step, tallies)
         ended = self._epochs.end(step)
         if ended is not None:
-            self.writer.write_epoch(ended)
+            self.writer.write_epoch(self._scored(ended))
+        self.writer.add_scores(self._losses.end(step))
+        self.writer.write_facts(self._losses.facts())
         self.writer.write_deaths([self._certificates.value(t) for t in tallies])
         self.writer.write_unobserved(self._unobserved.counts)
 

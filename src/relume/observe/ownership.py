@@ -13,7 +13,7 @@ MOST_NODES = 200
 """Nodes walked before the search is given up: between weights and activation there are few."""
 
 _CHANNELS_FIRST = ("Convolution", "BatchNorm", "GroupNorm", "InstanceNorm", "ConvTranspose")
-_PRODUCTS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Linear", "Mv", "Dot", "Addmv", "Matmul", "Addbmm")
+PRODUCTS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Linear", "Mv", "Dot", "Addmv", "Matmul", "Addbmm")
 _NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RmsNorm")
 _PASSED = (
     "View", "Reshape", "Unsafe", "Transpose", "Permute", "T", "Alias", "Add", "Sub", "Mul", "Div",
@@ -68,12 +68,12 @@ def feeding(node: Any, *, is_arithmetic: bool = False) -> Feeding | None:
         if node is None or node in seen:
             continue
         seen.add(node)
-        name = _kind(node)
+        name = kind_of_node(node)
         if is_channels_first is None and (_is_one(name, _NORMS) or _is_one(name, _CHANNELS_FIRST)):
             is_channels_first = _is_one(name, _CHANNELS_FIRST)
         biases.extend(_biases(node, name))
-        if _is_one(name, _PRODUCTS) or "Convolution" in name:
-            weights = _matrices_first((*_leaves(node), *biases))
+        if _is_one(name, PRODUCTS) or "Convolution" in name:
+            weights = _matrices_first((*leaves_of(node), *biases))
             if weights:
                 first = "Convolution" in name if is_channels_first is None else is_channels_first
                 return Feeding(weights, first, node)
@@ -99,7 +99,9 @@ def sources(product: Any, outputs: Mapping[Any, T]) -> tuple[T, ...]:
             seen.add(below)
             if below in outputs:
                 found.append(outputs[below])
-            elif not (_is_one(_kind(below), _PRODUCTS) or "Convolution" in _kind(below)):
+            elif not (
+                _is_one(kind_of_node(below), PRODUCTS) or "Convolution" in kind_of_node(below)
+            ):
                 waiting.append(below)
     return tuple(found)
 
@@ -132,25 +134,25 @@ def unit_axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) 
 
 
 def _is_passed(name: str) -> bool:
-    return any(_is_one(name, kinds) for kinds in (_NORMS, _PASSED, _PRODUCTS))
+    return any(_is_one(name, kinds) for kinds in (_NORMS, _PASSED, PRODUCTS))
 
 
-def _leaves(node: Any) -> Iterator[Tensor]:
+def leaves_of(node: Any) -> Iterator[Tensor]:
     """Yield the leaves that a product reads: directly, transposed, or cast to another type.
 
     Its input is none of them, though it is a leaf where its gradient is asked for.
     """
-    input_at = _INPUT_AT.get(_kind(node), 0 if "Convolution" in _kind(node) else -1)
+    input_at = _INPUT_AT.get(kind_of_node(node), 0 if "Convolution" in kind_of_node(node) else -1)
     for index, (operand, _) in enumerate(node.next_functions):
         below = operand
-        while below is not None and _is_one(_kind(below), _LAID_OUT):
+        while below is not None and _is_one(kind_of_node(below), _LAID_OUT):
             below = below.next_functions[0][0]
         leaf = getattr(below, "variable", None)
         if leaf is not None and (index != input_at or isinstance(leaf, nn.Parameter)):
             yield leaf
 
 
-def _kind(node: Any) -> str:
+def kind_of_node(node: Any) -> str:
     """Return the name of an operation: ``AddmmBackward0`` is ``Addmm``."""
     return str(node.name()).partition("Backward")[0].rpartition("::")[2]
 

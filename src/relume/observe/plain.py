@@ -10,10 +10,14 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 def is_plain(z: Tensor) -> bool:
     """Whether there is a real tensor of floats behind it: no fake, no wrapper of torch.func."""
+    return has_plain_storage(z) and z.is_floating_point()
+
+
+def has_plain_storage(z: Tensor) -> bool:
+    """Whether there is a real tensor behind it, of whatever type its numbers are."""
     kind = type(z)
     return (
         (kind is Tensor or kind is nn.Parameter)
-        and z.is_floating_point()
         and z.layout is torch.strided
         and not z.is_meta
         and not z.is_nested

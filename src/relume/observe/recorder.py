@@ -25,6 +25,7 @@ from relume.observe.deaths import (
 )
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
+from relume.observe.loss_watch import LossWatch
 from relume.observe.naming import Names
 from relume.observe.output import Output
 from relume.observe.pending import OpenStep
@@ -97,6 +98,7 @@ class Recorder:
         self._interception = Interception(self._switch)
         names = Names(model)
         self._tap = ArmedTap(names, self.unobserved)
+        self._losses = LossWatch(names, self.unobserved, self._tap.calls, lambda: self.steps)
         self._compiled = CompiledRegions(self._tap, names, self.unobserved)
         self._seams = Seams(self)
         self._tap.gradient_scale = lambda: self._seams.gradient_scale
@@ -104,7 +106,7 @@ class Recorder:
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
-        self.output = Output(open_writer, self.unobserved, self._certificates, budget)
+        self.output = Output(open_writer, self.unobserved, self._certificates, budget, self._losses)
         self._step = OpenStep()
         self._quick = Quick(self._end_quick_step, self.fail, self._step)
         self._seams.quick = self._quick
@@ -123,6 +125,7 @@ class Recorder:
         """Patch torch and begin with the next step, the first or, after a pause, a later one."""
         try:
             self._interception.install()
+            self._switch.losses = self._losses
             self._seams.install()
             self._compiled.install()
             self.output.write_at_s += time.perf_counter() - self._paused_at_s
@@ -134,6 +137,7 @@ class Recorder:
         """Put torch back as it was, and see nothing until ``start``."""
         self._paused_at_s = time.perf_counter()
         self._quick.is_on = False
+        self._switch.losses = None
         parts = (self._compiled, self._seams, self._interception)
         self._each(self._disarm, *(part.remove for part in parts))
 
@@ -153,6 +157,7 @@ class Recorder:
         """Keep a fault and see nothing more."""
         self.fault = self.fault or error
         self._quick.is_on = False
+        self._switch.losses = None
         with suppress(Exception):
             self._disarm()
 
@@ -178,6 +183,7 @@ class Recorder:
             if is_end:
                 self._end_step(math.nan)
             if loss is not None:
+                self._losses.before_backward(loss)
                 self._step.add_loss(loss)
 
     def after_backward(self) -> None:
@@ -333,7 +339,7 @@ class Recorder:
 
     def _end_armed_step(self, number: int) -> None:
         self.armed_steps += 1
-        fault = self._tap.fault or self._tap.calls.fault
+        fault = self._tap.fault or self._tap.calls.fault or self._losses.fault
         if fault is not None:
             raise fault
         for tally in self._tap.tallies:
@@ -343,11 +349,9 @@ class Recorder:
     def _begin_step(self) -> None:
         self._step.begin(time.thread_time())
         wanted = self.plan.is_armed(self.steps + 1)
+        self._losses.begin_step(is_armed=wanted)
         if wanted != self._is_armed:
-            if wanted:
-                self._arm()
-            else:
-                self._disarm()
+            (self._arm if wanted else self._disarm)()
         if wanted:
             self._quick.is_on = False
             self._tap.begin_step()

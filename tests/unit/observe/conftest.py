@@ -5,11 +5,15 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from relume.observe.calls import Calls
 from relume.observe.intercept import Interception, Switch
+from relume.observe.loss_watch import LossWatch
 from relume.observe.naming import Names
+from relume.observe.own_activations import kind_of
 from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
+from relume.runs.facts import LossFacts
 
 
 class Watched:
@@ -60,3 +64,49 @@ def watch() -> Watch:
         watched.close()
 
     return watching
+
+
+class WatchedLosses(LossWatch):
+    """Looks at the losses of a block, whose steps the test counts by hand.
+
+    Attributes:
+        number: Steps that have ended.
+        missed: What was not observed.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.unobserved = Unobserved()
+        self.calls = Calls(lambda *_: None, kind_of)
+        super().__init__(Names(), self.unobserved, self.calls, lambda: self.number)
+
+    def end_step(self, *, is_next_armed: bool = True) -> None:
+        """End a step."""
+        self.number += 1
+        self.begin_step(is_armed=is_next_armed)
+
+    @property
+    def missed(self) -> list[str]:
+        return [what for what, _ in self.unobserved.counts]
+
+    def only(self) -> LossFacts:
+        """Return the one loss that was seen."""
+        (fact,) = self.facts()
+        return fact
+
+
+@pytest.fixture
+def losses() -> Iterator[WatchedLosses]:
+    """Patch torch and look at losses, on an armed step at first."""
+    switch = Switch()
+    interception = Interception(switch)
+    interception.install()
+    switch.losses = watched = WatchedLosses()
+    watched.begin_step(is_armed=True)
+    watched.calls.attach()
+    try:
+        yield watched
+    finally:
+        watched.calls.detach()
+        interception.remove()
+    assert watched.fault is None, repr(watched.fault)

@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from relume.observe.fused import FUSED
 from relume.observe.intercept import Interception, Switch
+from relume.observe.losses import LOSSES
 from relume.observe.rectifiers import RECTIFIERS, namespace
 
-PLACES = [place for kind in (*RECTIFIERS, *FUSED) for place in kind.places]
+PLACES = [place for kind in (*RECTIFIERS, *FUSED, *LOSSES) for place in kind.places]
 
 
 class Spy:

@@ -1,0 +1,206 @@
+"""Losses written out by hand are read off the graph, and only where nothing else made them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+N, K = 24, 3
+
+
+def made(losses, write, *, width=K, labels=None):
+    """Return what is said of one step with a loss by hand, its logits and its labels."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, width))
+    y = torch.randint(0, K, (N,)) if labels is None else labels
+    z = net(torch.randn(N, 5))
+    loss = write(z, y)
+    losses.before_backward(loss)
+    loss.backward()
+    losses.end_step()
+    return losses.only(), z.detach(), y, loss.item()
+
+
+def pick(p, y):
+    return p[torch.arange(N), y]
+
+
+def gather(p, y):
+    return p.gather(1, y[:, None]).squeeze(1)
+
+
+@pytest.mark.parametrize("take", [pick, gather])
+@pytest.mark.parametrize(
+    ("make", "head"),
+    [
+        (lambda z: torch.log(torch.softmax(z, 1)), ("log", "softmax")),
+        (lambda z: torch.log_softmax(z, 1), ("log_softmax",)),
+        (lambda z: torch.log(z.abs() + 1), ("log", "add", "abs")),
+        (lambda z: z - z.logsumexp(1, keepdim=True), ("log_softmax",)),
+        (lambda z: torch.log_softmax(z.softmax(1), 1), ("log_softmax", "softmax")),
+        (lambda z: torch.sigmoid(z), ("sigmoid",)),
+    ],
+)
+def test_the_outputs_of_the_classes_are_picked(make, head, take, losses):
+    fact, z, y, value = made(losses, lambda z, y: -take(make(z), y).mean())
+    assert (fact.function, fact.phase, fact.target_kind) == ("by hand", "training", "classes")
+    assert (fact.head, fact.head_layer, fact.head_width) == (head, "2", K)
+    assert fact.class_counts == tuple(np.bincount(y.numpy(), minlength=K))
+    if fact.predicted_counts:
+        best = make(z).numpy().argmax(1)
+        assert fact.predicted_counts == tuple(np.bincount(best, minlength=K))
+        assert fact.prediction.mean == pytest.approx(make(z).mean().item(), rel=1e-5)
+    assert fact.first_loss == pytest.approx(value)
+    assert (fact.rows, fact.prediction_shape) == (N, (N, K))
+
+
+def test_logarithms_of_logits(losses):
+    fact, *_ = made(losses, lambda z, y: -pick(torch.log(z * z), y).mean())
+    assert fact.head[0] == "log"
+    assert "softmax" not in fact.operations
+    assert not fact.is_normalised
+
+
+def test_the_logarithm_may_come_last(losses):
+    fact, z, y, _ = made(losses, lambda z, y: -torch.log(pick(z.softmax(1), y)).mean())
+    assert fact.head == ("log", "softmax")
+    assert fact.is_normalised
+    assert fact.predicted_counts == tuple(np.bincount(z.numpy().argmax(1), minlength=K))
+    assert fact.prediction.mean == pytest.approx(z.log_softmax(1).mean().item(), rel=1e-5)
+
+
+def test_softmax_before_the_formula_of_cross_entropy(losses):
+    def write(z, y):
+        p = z.softmax(1)
+        return (p.logsumexp(1) - pick(p, y)).mean()
+
+    fact, _, y, _ = made(losses, write)
+    assert fact.head == ("softmax",)
+    assert "logsumexp" in fact.operations
+    assert fact.class_counts == tuple(np.bincount(y.numpy(), minlength=K))
+    assert fact.is_unit_interval
+    assert fact.is_normalised
+
+
+@pytest.mark.parametrize(
+    ("write", "shape", "is_broadcast"),
+    [
+        (lambda z, y: ((z - y.float()) ** 2).mean(), (N, 1), True),
+        (lambda z, y: (z[:, 0] - y.float()[:, None]).square().mean(), (N,), True),
+        (lambda z, y: ((z[:, 0] - y.float()) ** 2).mean(), (N,), False),
+        (lambda z, y: (y.float() - z.squeeze()).abs().mean(), (N,), False),
+        (lambda z, y: torch.linalg.norm(z.squeeze(1) - y.float()), (N,), False),
+        (lambda z, y: (torch.rand(N) * (z.squeeze(1) - y) ** 2).mean(), (N,), False),
+    ],
+)
+def test_the_target_is_subtracted(write, shape, is_broadcast, losses):
+    fact, *_ = made(losses, write, width=1)
+    assert (fact.prediction_shape, fact.is_broadcast) == (shape, is_broadcast)
+    assert (fact.head, fact.head_layer, fact.head_width) == ((), "2", 1)
+    assert fact.target_kind == ""
+
+
+def test_a_squared_error_behind_a_bounded_head(losses):
+    fact, z, *_ = made(losses, lambda z, y: (torch.sigmoid(z[:, 0]) - y).pow(2).mean())
+    assert fact.head == ("sigmoid",)
+    assert fact.operations == ("mean", "pow", "sub", "sigmoid")
+    assert fact.is_unit_interval
+    assert fact.prediction.greatest == pytest.approx(z[:, 0].sigmoid().max().item())
+
+
+def test_binary_cross_entropy_by_hand(losses):
+    labels = torch.arange(N) % 3 // 2
+
+    def write(z, y):
+        p, t = torch.sigmoid(z).squeeze(1), y.float()
+        return -(t * torch.log(p) + (1 - t) * torch.log(1 - p)).mean()
+
+    fact, z, *_ = made(losses, write, width=1, labels=labels)
+    assert fact.head == ("log", "sigmoid")
+    assert (fact.target_kind, fact.class_counts) == ("binary", (16, 8))
+    positive = int((z > 0).sum())
+    assert fact.predicted_counts == (N - positive, positive)
+
+
+def test_one_hot_targets_times_logarithms(losses):
+    def write(z, y):
+        return -(functional.one_hot(y, K).float() * z.log_softmax(1)).sum(1).mean()
+
+    fact, z, y, _ = made(losses, write)
+    assert (fact.head, fact.target_kind) == (("log_softmax",), "one hot")
+    assert fact.class_counts == tuple(np.bincount(y.numpy(), minlength=K))
+    assert fact.predicted_counts == tuple(np.bincount(z.numpy().argmax(1), minlength=K))
+
+
+def test_where_no_target_comes_in_no_head_is_known(losses):
+    fact, *_ = made(losses, lambda z, _: z.square().mean())
+    assert (fact.head, fact.target_kind, fact.operations) == (None, "", ("mean", "pow"))
+    assert fact.head_layer == "2"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda z, y: functional.cross_entropy(z, y),
+        lambda z, y: functional.cross_entropy(z, y) / 2 + z.square().mean(),
+        lambda z, y: functional.cross_entropy(z, y, reduction="none")[:5].mean(),
+    ],
+)
+def test_what_a_loss_function_made_is_not_by_hand(write, losses):
+    fact, *_ = made(losses, write)
+    assert (fact.function, fact.calls) == ("cross_entropy", 1)
+
+
+def test_a_loss_by_hand_beside_one_that_is_only_shown(losses):
+    def write(z, y):
+        functional.cross_entropy(z, y)
+        return -pick(z.log_softmax(1), y).mean()
+
+    torch.manual_seed(0)
+    net, y = nn.Linear(4, K), torch.randint(0, K, (N,))
+    loss = write(net(torch.randn(N, 4)), y)
+    losses.before_backward(loss)
+    loss.backward()
+    losses.end_step()
+    assert {(fact.function, fact.phase.value) for fact in losses.facts()} == {
+        ("by hand", "training"), ("cross_entropy", "evaluation"),
+    }  # fmt: skip
+
+
+def test_what_hooks_would_compute_again_is_left_alone(losses):
+    unpacked = []
+    net, y = nn.Linear(4, K), torch.randint(0, K, (N,))
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: x.clone(), lambda x: unpacked.append(1) or x
+    ):
+        loss = -pick(torch.log(net(torch.randn(N, 4)).softmax(1)), y).mean()
+    losses.before_backward(loss)
+    assert not unpacked
+    loss.backward()
+    assert unpacked
+    losses.end_step()
+    fact = losses.only()
+    assert fact.operations[-2:] == ("log", "softmax")
+    assert fact.class_counts == ()
+
+
+def test_nothing_is_read_on_steps_that_are_not_armed(losses):
+    losses.begin_step(is_armed=False)
+    loss = nn.Linear(4, 1)(torch.randn(N, 4)).mean()
+    losses.before_backward(loss)
+    loss.backward()
+    losses.end_step()
+    assert losses.facts() == []
+
+
+def test_a_saved_tensor_that_was_overwritten_is_not_known(losses):
+    net, y = nn.Linear(4, K), torch.randint(0, K, (N,))
+    p = net(torch.randn(N, 4)).softmax(1)
+    loss = -pick(torch.log(p), y).mean()
+    with torch.no_grad():
+        p.zero_()
+    losses.before_backward(loss)
+    losses.end_step()
+    assert losses.only().head == ("log", "softmax")
+    assert losses.only().prediction.count == 0
