@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from relume.diagnosis.deaths import DeathGroup, death_groups
 from relume.runs.facts import (
     InputFacts,
     LossFacts,
@@ -13,9 +14,9 @@ from relume.runs.facts import (
     Phase,
     WeightFacts,
 )
-from relume.runs.records import Layer, Moments, Score, Sums, Window
+from relume.runs.records import Layer, Moments, Score, Sums, UnitActivity, Window
 from relume.runs.run_file import Run
-from relume.runs.summary import LayerSummary, falling_trend, summarise_layers
+from relume.runs.summary import LayerSummary, falling_trend, last_seen, summarise_layers
 
 OF_CLASSES = frozenset(
     {"cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"}
@@ -51,6 +52,11 @@ class Reading:
     def layers(self) -> tuple[LayerSummary, ...]:
         """How the units of each layer stand at the end, in the order of the run's layers."""
         return summarise_layers(self.run)
+
+    @cached_property
+    def deaths(self) -> tuple[DeathGroup, ...]:
+        """Which units died together, when and why, the largest group first."""
+        return death_groups(self.run, self.layers)
 
     @cached_property
     def windows(self) -> tuple[Window, ...]:
@@ -192,6 +198,12 @@ class Reading:
     def layer(self, index: int) -> Layer:
         """Return a layer of activations by its index."""
         return self.run.layers[index]
+
+    def activity(self, index: int) -> UnitActivity:
+        """Return what the units of a layer did on the last rows: at the final weights if known."""
+        if index < len(self.run.examination):
+            return self.run.examination[index]
+        return last_seen(self.run, index)
 
     def gradient_norms(self, weight: str) -> Sums:
         """Return the mean gradient norm of a weight in each window that measured it."""
