@@ -40,9 +40,7 @@ def train_gan(session: Session, observer: Observer) -> History:
     return history
 
 
-def _end(
-    session: Session, history: History, total: float, epoch: int, observer: Observer
-) -> None:
+def _end(session: Session, history: History, total: float, epoch: int, observer: Observer) -> None:
     model = session.model
     model.eval()
     with torch.no_grad():

@@ -1,6 +1,7 @@
 """Dense networks as people write them. ``features`` ends before the last layer, ``out``."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -82,6 +83,7 @@ class Functional(Dense):
             setattr(self, f"fc{i + 1}", nn.Linear(inputs if i == 0 else width, width))
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         for i in range(self.depth):
             x = self.activation(getattr(self, f"fc{i + 1}")(x))
         return x
@@ -90,7 +92,9 @@ class Functional(Dense):
 class TanhNet(Functional):
     """The same with tanh."""
 
-    def __init__(self, inputs: int, outputs: int, *, activation: str = "tanh", **rest: float):
+    def __init__(
+        self, inputs: int, outputs: int, *, activation: str = "tanh", **rest: float
+    ) -> None:
         super().__init__(inputs, outputs, activation=activation, **rest)
 
 
@@ -117,6 +121,7 @@ class Tower(Dense):
         self.body = nn.Sequential(*layers)
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         return self.body(x)
 
 
@@ -144,6 +149,7 @@ class BatchNormTower(Dense):
         self.body = nn.Sequential(*layers)
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         return self.body(x)
 
 
@@ -170,12 +176,11 @@ class Listed(Dense):
     ) -> None:
         super().__init__(width, outputs, head=head, **rest)
         sizes = [inputs, *[width] * depth]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.activation = torch.relu if activation == "relu" else FUNCTIONS[activation]
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         for layer in self.layers:
             x = self.activation(layer(x))
         return x
@@ -184,7 +189,9 @@ class Listed(Dense):
 class Squashed(Listed):
     """The same with tanh, and wide."""
 
-    def __init__(self, inputs: int, outputs: int, *, activation: str = "tanh", **rest: float):
+    def __init__(
+        self, inputs: int, outputs: int, *, activation: str = "tanh", **rest: float
+    ) -> None:
         super().__init__(inputs, outputs, activation=activation, **({"depth": 2} | rest))
 
 
@@ -209,6 +216,7 @@ class Dropped(Dense):
         self.activation, self.dropout = FUNCTIONS[activation], dropout
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         x = self.activation(self.first(x))
         for layer in self.more:
             x = F.dropout(x, self.dropout, training=self.training)
@@ -225,6 +233,7 @@ class Block(nn.Module):
         self.activation = MODULES[activation]()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         return self.activation(self.norm(self.linear(x)))
 
 
@@ -251,6 +260,7 @@ class Blocked(Dense):
         )
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         for block in self.blocks:
             x = block(x)
         return x

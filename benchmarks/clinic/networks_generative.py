@@ -14,6 +14,7 @@ class Autoencoder(nn.Module):
         self.decode, self.out = nn.Linear(16, 48), nn.Linear(48, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         code = F.relu(self.latent(F.relu(self.encode(x))))
         return self.out(F.relu(self.decode(code)))
 
@@ -27,6 +28,7 @@ class Tied(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         return F.linear(torch.relu(self.latent(x)), self.latent.weight.T, self.bias)
 
 
@@ -40,6 +42,7 @@ class Vae(nn.Module):
         self.decode, self.out = nn.Linear(8, 48), nn.Linear(48, outputs)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs of rows."""
         h = F.relu(self.encode(x))
         mean, log_variance = self.mean(h), self.log_variance(h)
         code = mean
@@ -63,6 +66,7 @@ class DeepVae(nn.Module):
         self.out = nn.Linear(64, outputs)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs of rows."""
         h = self.encoder(x)
         mean, log_variance = self.to_mean(h), self.to_log_variance(h)
         noise = torch.randn_like(mean) if self.training else torch.zeros_like(mean)

@@ -1,6 +1,7 @@
 """Networks with a peculiarity: residual sums, learned slopes, SELU, images, sequences."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -23,6 +24,7 @@ class Residual(Dense):
         self.downs = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         x = self.stem(x)
         for norm, up, down in zip(self.norms, self.ups, self.downs, strict=True):
             x = x + down(F.relu(up(F.relu(norm(x)))))
@@ -32,14 +34,13 @@ class Residual(Dense):
 class DenseSkip(Dense):
     """Each layer reads the inputs as well."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, width: int = 40, head: str = "none"
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, width: int = 40, head: str = "none") -> None:
         super().__init__(width, outputs, head=head)
         self.first = nn.Linear(inputs, width)
         self.second = nn.Linear(inputs + width, width)
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         h = self.first(x).relu()
         return self.second(torch.cat([x, h], 1)).relu()
 
@@ -54,44 +55,41 @@ class GeluNet(Dense):
         self.lift, self.mix = nn.Linear(inputs, width), nn.Linear(width, width)
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         return F.gelu(self.mix(F.gelu(self.lift(x))))
 
 
 class LeakyNet(Dense):
     """Leaky ReLU as modules."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, width: int = 56, head: str = "none"
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, width: int = 56, head: str = "none") -> None:
         super().__init__(width, outputs, head=head)
         self.net = nn.Sequential(
             nn.Linear(inputs, width), nn.LeakyReLU(0.1), nn.Linear(width, width), nn.LeakyReLU(0.1)
         )
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         return self.net(x)
 
 
 class PReluNet(Dense):
     """One slope a layer."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, width: int = 48, head: str = "none"
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, width: int = 48, head: str = "none") -> None:
         super().__init__(width, outputs, head=head)
         self.fc1, self.act1 = nn.Linear(inputs, width), nn.PReLU()
         self.fc2, self.act2 = nn.Linear(width, width), nn.PReLU()
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         return self.act2(self.fc2(self.act1(self.fc1(x))))
 
 
 class Sliding(Dense):
     """One slope a unit."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, width: int = 40, head: str = "none"
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, width: int = 40, head: str = "none") -> None:
         super().__init__(width, outputs, head=head)
         self.net = nn.Sequential(
             nn.Linear(inputs, width), nn.PReLU(width),
@@ -100,6 +98,7 @@ class Sliding(Dense):
         )  # fmt: skip
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         return self.net(x)
 
 
@@ -111,9 +110,7 @@ class Selu(Dense):
     ) -> None:
         super().__init__(width, outputs, head="none")
         sizes = [inputs, *[width] * depth]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         drop = nn.Dropout(0.3) if setup in {"dropout", "both"} else nn.AlphaDropout(0.02)
         self.drop = drop
         self.activation = nn.SELU() if is_module else F.selu
@@ -123,6 +120,7 @@ class Selu(Dense):
                 nn.init.zeros_(layer.bias)
 
     def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer reads."""
         for layer in self.layers:
             x = self.drop(self.activation(layer(x)))
         return x
@@ -160,6 +158,7 @@ class BatchNormCnn(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)
         x = F.max_pool2d(F.relu(self.bn2(self.conv2(x))), 2)
         return HEADS[self.head](self.out(torch.flatten(x, 1)))
@@ -186,6 +185,7 @@ class StridedCnn(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         return HEADS[self.head](self.out(self.pool(self.body(x)).flatten(1)))
 
 
@@ -203,6 +203,7 @@ class Elman(nn.Module):
                 bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         states, _ = self.rnn(x)
         return self.out(states[:, -1])
 
@@ -220,6 +221,7 @@ class PlainRnn(nn.Module):
             self.recurrent.weight_hh_l0.mul_(0.9)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         _, last = self.recurrent(F.relu(self.embed(x)))
         return self.out(F.relu(last[-1]))
 
@@ -233,6 +235,7 @@ class Gru(nn.Module):
         self.out = nn.Linear(24, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         states, _ = self.gru(x)
         return self.out(states[:, -1])
 
@@ -248,6 +251,7 @@ class Lstm(nn.Module):
         self.out = nn.Linear(24, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         states, _ = self.lstm(self.words(x))
         return self.out(states.mean(1))
 
@@ -264,4 +268,5 @@ class Encoder(nn.Module):
         self.out = nn.Linear(8 * 32, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of rows."""
         return self.out(self.encoder(self.embed(x) + self.positions).flatten(1))

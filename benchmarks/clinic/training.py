@@ -8,7 +8,6 @@ from typing import Any
 
 import relume
 from benchmarks.clinic.cases import Case
-from benchmarks.clinic.data import Task
 from benchmarks.clinic.gan_loop import train_gan
 from benchmarks.clinic.loop import History, train
 from benchmarks.clinic.observer import NoObserver, Observer
@@ -104,9 +103,8 @@ def _train(session: Session, out: Path | None, observer: Observer) -> tuple[Hist
 
 
 def _loop(session: Session, observer: Observer) -> tuple[History, str]:
-    task: Task = session.task
     try:
-        loop = train_gan if task.kind == "generated" else train
+        loop = train_gan if session.task.kind == "generated" else train
         return loop(session, observer), ""
     except (RuntimeError, ValueError, IndexError) as error:  # what torch says of some faults
         return History(), f"{type(error).__name__}: {error}"
