@@ -168,6 +168,8 @@ def _is_scaling(node: Any) -> bool:
         return False
     if any(o is not None and hasattr(o, "variable") for o in operands):
         return True
+    if len(operands) == 1:
+        return True  # by a number
     other = "other" if operands and operands[0] is not None else "self"
     constant = _saved(node, other)
     return constant is not None and (constant.numel() == 1 or _is_dropout_mask(constant))

@@ -71,12 +71,15 @@ class WeightObserver:
         return self._bystanders
 
     def _note_groups(self, optimizer: torch.optim.Optimizer) -> None:
+        new: list[int] = []
         for group in optimizer.param_groups:
             values = (number_of(group.get("lr")), number_of(group.get("weight_decay")))
             for weight in group["params"]:
                 place = self._book.place_of(id(weight))
-                if place is not None:
-                    self._groups.setdefault(place, values)
+                if place is not None and place not in self._groups:
+                    self._groups[place] = values
+                    new.append(place)
+        self._flows.begin_anew(new)  # what others updated before is not held against them
         self._find_bystanders()
 
     def _find_bystanders(self) -> None:

@@ -98,11 +98,18 @@ class WeightFlows:
         self.sums = np.concatenate([self.sums, more])
         for place in places:
             self._forget_copy(place)
-            self.sums[place] = tuple(_NOTHING.values())
+        self.begin_anew(places)
         self._rows = np.full(len(weights), NOT_YET, np.int64)
         self._rows[matrices] = np.arange(len(matrices))
         more_totals = _no_totals(len(matrices) - self._totals.shape[2])
         self._totals = np.concatenate([self._totals, more_totals], axis=2)
+
+    def begin_anew(self, places: Sequence[int]) -> None:
+        """Forget the sums of some parameters."""
+        if any(self.sums["armed_steps"][place] for place in places):
+            self.settle()
+        for place in places:
+            self.sums[place] = tuple(_NOTHING.values())
 
     def begin_step(self, *, is_after_update: bool) -> None:
         """Begin an armed step.
