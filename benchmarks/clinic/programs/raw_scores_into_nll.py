@@ -23,12 +23,8 @@ def make_text(length):  # each word depends on the two before it
     return torch.tensor(text)
 
 
-def batchify(text, size):
-    text = text[: len(text) // size * size]
-    return text.view(size, -1).t().contiguous()
-
-
-train, test = batchify(make_text(12000), 20), batchify(make_text(2000), 20)
+train = make_text(11998).view(20, -1).t().contiguous()  # 20 columns of text, one time step a row
+test = make_text(1998).view(20, -1).t().contiguous()
 
 
 class RNNModel(nn.Module):
