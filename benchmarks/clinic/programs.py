@@ -3,6 +3,8 @@
 The list was fixed before the rules of the diagnosis were written, and nothing is tuned on it. Each
 thread says what was wrong; that, and no more, is in ``true_codes``. The code is our own, with data
 made offline in the shape and scale of the thread's.
+
+``python -m benchmarks.clinic.programs`` runs them all, bare and watched, and says what was found.
 """
 
 import math
@@ -83,7 +85,7 @@ PROGRAMS = (
         fix="log-softmax before the loss",
         true_codes=(Code.NLL_WITHOUT_LOG,),
         expected=(Code.DIVERGING, Code.SATURATED_UNITS),
-        threshold=0.4,
+        threshold=0.5,
     ),
     Program(
         name="relu_before_sigmoid",
@@ -282,7 +284,7 @@ PROGRAMS = (
             Code.UPDATE_RATIO,
             Code.OSCILLATING,
         ),
-        threshold=0.4,
+        threshold=0.6,
     ),
     Program(
         name="validation_overlaps_training",
@@ -294,6 +296,12 @@ PROGRAMS = (
         expected=(Code.MEMORISING, Code.OVER_FITTING, Code.OVER_TRAINING),
         remaining=(Code.OVER_FITTING, Code.OVER_TRAINING),
         score="R²",
-        threshold=0.32,
+        threshold=0.34,
     ),
 )
+
+
+if __name__ == "__main__":
+    from benchmarks.clinic.program_runs import main
+
+    main()

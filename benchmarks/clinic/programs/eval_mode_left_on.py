@@ -39,7 +39,7 @@ def evaluate():
 
 
 INTERVAL, iteration = 5, 0
-for epoch in range(3):
+for _ in range(3):
     model.train()
     for x, y in loader:
         optimizer.zero_grad()
