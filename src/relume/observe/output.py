@@ -9,6 +9,7 @@ from torch import Tensor
 from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
 from relume.observe.loss_watch import LossWatch
+from relume.observe.observer import Observer
 from relume.observe.pending import Epochs, OpenWindow
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
@@ -31,6 +32,7 @@ class Output:
         certificates: Of the units that fell silent.
         budget: Share of the time that watching may take; a quarter of it is for writing.
         losses: What was seen of the losses.
+        observers: What hands out facts, asked at each write.
 
     Attributes:
         writer: The run file, from the first step on.
@@ -45,6 +47,7 @@ class Output:
         certificates: Certificates,
         budget: float,
         losses: LossWatch,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.open_writer = open_writer
         self.writer: RunWriter | None = None
@@ -54,6 +57,7 @@ class Output:
         self._certificates = certificates
         self._budget = budget
         self._losses = losses
+        self._observers = observers
         self._window = OpenWindow(1)
         self._window_steps = WINDOW_STEPS
         self._closed = 0
@@ -131,6 +135,7 @@ class Output:
         if self._unobserved.counts != self._told:
             self._told = self._unobserved.counts
             writer.write_unobserved(self._told)
+        self._write_facts(writer)
 
     def finish(self, step: int, tallies: Sequence[Tally]) -> None:
         """Write all that is left; the run file stays open."""
@@ -144,6 +149,12 @@ class Output:
         self.writer.write_facts(self._losses.facts())
         self.writer.write_deaths([self._certificates.value(t) for t in tallies])
         self.writer.write_unobserved(self._unobserved.counts)
+        self._write_facts(self.writer)
+
+    def _write_facts(self, writer: RunWriter) -> None:
+        facts = [fact for observer in self._observers for fact in observer.facts()]
+        if facts:
+            writer.write_facts(facts)
 
     def _write_metrics(self, writer: RunWriter) -> None:
         for name in writer.write_metrics(self.metrics):

@@ -15,14 +15,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
-from relume.observe.deaths import (
-    EXCESS,
-    MOVED,
-    Certificates,
-    Evidence,
-    Move,
-    all_sources,
-)
+from relume.observe.data_watch import DataWatch
+from relume.observe.deaths import EXCESS, MOVED, Certificates, Evidence, Move, all_sources
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.loss_watch import LossWatch
@@ -106,7 +100,11 @@ class Recorder:
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
-        self.output = Output(open_writer, self.unobserved, self._certificates, budget, self._losses)
+        data = self._data = DataWatch(self._tap, self.stepper, self._compiled, self.fail)
+        self._seams.on_eval = data.begin_evaluation
+        self.output = Output(
+            open_writer, self.unobserved, self._certificates, budget, self._losses, data.observers
+        )
         self._step = OpenStep()
         self._quick = Quick(self._end_quick_step, self.fail, self._step)
         self._seams.quick = self._quick
@@ -139,7 +137,7 @@ class Recorder:
         self._quick.is_on = False
         self._switch.losses = None
         parts = (self._compiled, self._seams, self._interception)
-        self._each(self._disarm, *(part.remove for part in parts))
+        self._each(self._disarm, self._data.end_evaluation, *(part.remove for part in parts))
 
     def stop(self) -> None:
         """Write what is open and put torch back as it was; the run file stays open for more."""
@@ -160,6 +158,7 @@ class Recorder:
         self._switch.losses = None
         with suppress(Exception):
             self._disarm()
+            self._data.end_evaluation()
 
     def _each(self, *actions: Callable[[], None]) -> None:
         """Do all of them, whatever becomes of the others."""
@@ -236,6 +235,7 @@ class Recorder:
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         self._work_up()
+        self._data.begin_reading(loader)
         self.output.begin_epoch(loader, self.steps)
 
     @_guarded
