@@ -14,14 +14,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
-from relume.observe.deaths import (
-    EXCESS,
-    MOVED,
-    Certificates,
-    Evidence,
-    Move,
-    all_sources,
-)
+from relume.observe.data_watch import DataWatch
+from relume.observe.deaths import EXCESS, MOVED, Certificates, Evidence, Move, all_sources
 from relume.observe.flows import Flows
 from relume.observe.guarding import guarded
 from relume.observe.intercept import Interception, Switch
@@ -87,6 +81,8 @@ class Recorder:
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
+        data = self._data = DataWatch(self._tap, self.stepper, self._compiled, self.fail)
+        self._seams.on_eval = data.begin_evaluation
         self._inventory = Inventory(names, self._tap.calls, self._flows, self.unobserved)
         self.output = Output(
             open_writer,
@@ -94,7 +90,11 @@ class Recorder:
             self._certificates,
             budget,
             self._losses,
-            observers=[self._losses, *self._inventory.observers],
+            observers=[
+                self._losses,
+                *self._data.observers,
+                *self._inventory.observers,
+            ],
             weights=self._inventory,
         )
         self._step = OpenStep()
@@ -129,7 +129,7 @@ class Recorder:
         self._quick.is_on = False
         self._switch.losses = None
         parts = (self._compiled, self._seams, self._interception)
-        self._each(self._disarm, *(part.remove for part in parts))
+        self._each(self._disarm, self._data.end_evaluation, *(part.remove for part in parts))
 
     def stop(self) -> None:
         """Write what is open and put torch back as it was; the run file stays open for more."""
@@ -150,6 +150,7 @@ class Recorder:
         self._switch.losses = None
         with suppress(Exception):
             self._disarm()
+            self._data.end_evaluation()
 
     def _each(self, *actions: Callable[[], None]) -> None:
         """Do all of them, whatever becomes of the others."""
@@ -238,6 +239,7 @@ class Recorder:
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         self._work_up()
+        self._data.begin_reading(loader)
         self.output.begin_epoch(loader, self.steps)
 
     @guarded
