@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relume.observe.calls import Calls, place_of, user_frame
+from relume.observe.calls import Calls, caller_of, place_of, user_line
 from relume.observe.graph import head_of, is_marked
 from relume.observe.loss_by_hand import Written, read_loss
 from relume.observe.loss_facts import LossTotals
@@ -34,8 +34,8 @@ FIRST_LOSSES = 3
 """Losses of the training that are always looked at."""
 MOST_PENDING = 64
 MOST_LOSSES = 200
-FULL_LOOKS, FULL_EVERY = 16, 8
-"""Ranges and kinds are looked at in the first calls, and then in every eighth."""
+FULL_LOOKS, FULL_EVERY = 8, 16
+"""Ranges and kinds are looked at in the first calls, and then rarely."""
 WALKS, WALK_EVERY = 3, 64
 MOST_PASSES = 20
 """Evaluations that are looked at wherever they come; later ones keep a distance that grows."""
@@ -146,7 +146,7 @@ class LossWatch:
         given = read_call(function, args, named)
         if given is None or not isinstance(result, Tensor):
             return
-        place = _place()
+        place = self._place()
         if not (is_plain(given.prediction) and is_plain(result)):
             if has_values(given.prediction):
                 self._unobserved.note(f"{function.name} of {oddity(given.prediction)}", place)
@@ -171,6 +171,10 @@ class LossWatch:
             self._add(Phase.EVALUATION, seed, look, self._steps())
         elif len(self._pending) < MOST_PENDING:
             self._await(seed, look, result)
+
+    def _place(self) -> str | None:
+        frame, _ = user_line(caller_of(1), known=self._calls.codes)
+        return place_of(frame) if frame is not None else None
 
     def _takes_evaluation(self) -> bool:
         if not self._is_within_pass():
@@ -221,9 +225,10 @@ class LossWatch:
         module = self._calls.last_root
         if module is None:
             return None
-        if module._modules:  # noqa: SLF001 (a lone layer is a part of something)
-            self._names.learn(module)
-        self._model = weakref.ref(module)
+        if self._model is None or self._model() is not module:
+            if module._modules:  # noqa: SLF001 (a lone layer is a part of something)
+                self._names.learn(module)
+            self._model = weakref.ref(module)
         return module
 
     def _await(self, seed: LossTotals, look: Look, result: Tensor) -> None:
@@ -250,7 +255,7 @@ class LossWatch:
     def _see_by_hand(self, loss: Any, node: Any) -> None:
         if not is_plain(loss):
             return
-        place, model = _place(), self._find_model()
+        place, model = self._place(), self._find_model()
         with torch.no_grad():
             written = read_loss(node)
             if written is None:
@@ -344,11 +349,6 @@ class LossWatch:
         self.settle(is_between=True)
         self._scores.end(step)
         return self._scores.take()
-
-
-def _place() -> str | None:
-    frame = user_frame(1)
-    return place_of(frame) if frame is not None else None
 
 
 def _is_broadcast(prediction: Tensor, target: Tensor | None) -> bool:

@@ -39,7 +39,7 @@ def gather(p, y):
         (lambda z: torch.log(z.abs() + 1), ("log", "add", "abs")),
         (lambda z: z - z.logsumexp(1, keepdim=True), ("log_softmax",)),
         (lambda z: torch.log_softmax(z.softmax(1), 1), ("log_softmax", "softmax")),
-        (lambda z: torch.sigmoid(z), ("sigmoid",)),
+        (torch.sigmoid, ("sigmoid",)),
     ],
 )
 def test_the_outputs_of_the_classes_are_picked(make, head, take, losses):
@@ -63,7 +63,7 @@ def test_logarithms_of_logits(losses):
 
 
 def test_the_logarithm_may_come_last(losses):
-    fact, z, y, _ = made(losses, lambda z, y: -torch.log(pick(z.softmax(1), y)).mean())
+    fact, z, _y, _ = made(losses, lambda z, y: -torch.log(pick(z.softmax(1), y)).mean())
     assert fact.head == ("log", "softmax")
     assert fact.is_normalised
     assert fact.predicted_counts == tuple(np.bincount(z.numpy().argmax(1), minlength=K))
@@ -142,7 +142,7 @@ def test_where_no_target_comes_in_no_head_is_known(losses):
 @pytest.mark.parametrize(
     "write",
     [
-        lambda z, y: functional.cross_entropy(z, y),
+        functional.cross_entropy,
         lambda z, y: functional.cross_entropy(z, y) / 2 + z.square().mean(),
         lambda z, y: functional.cross_entropy(z, y, reduction="none")[:5].mean(),
     ],

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from relume.observe import loss_values
+from relume.observe.loss_facts import LossTotals
 from relume.observe.loss_values import MOST_ROWS, broadcast_shape
 from relume.observe.losses import LOSSES, Given
-from relume.observe.loss_facts import LossTotals
 from relume.runs.facts import Phase
 
 BY_NAME = {function.name: function for function in LOSSES}
@@ -207,15 +207,15 @@ class Heads(nn.Module):
         (lambda z: torch.softmax(z, 1), ("softmax",)),
         (lambda z: z.softmax(1).log(), ("log", "softmax")),
         (lambda z: functional.log_softmax(z, 1), ("log_softmax",)),
-        (lambda z: torch.sigmoid(z), ("sigmoid",)),
-        (lambda z: functional.logsigmoid(z), ("logsigmoid",)),
-        (lambda z: torch.relu(z), ("relu",)),
-        (lambda z: torch.tanh(z), ("tanh",)),
+        (torch.sigmoid, ("sigmoid",)),
+        (functional.logsigmoid, ("logsigmoid",)),
+        (torch.relu, ("relu",)),
+        (torch.tanh, ("tanh",)),
         (lambda z: functional.dropout(torch.relu(z), 0.5), ("dropout", "relu")),
-        (lambda z: functional.relu6(z), ("hardtanh",)),
+        (functional.relu6, ("hardtanh",)),
         (lambda z: z.clamp(0, 1), ("clamp",)),
-        (lambda z: torch.exp(z), ("exp",)),
-        (lambda z: functional.leaky_relu(z), ("leaky_relu",)),
+        (torch.exp, ("exp",)),
+        (functional.leaky_relu, ("leaky_relu",)),
         (lambda z: z / 2.0, ("div",)),
         (lambda z: z.exp() / z.exp().sum(1, keepdim=True), ("softmax",)),
     ],
