@@ -146,16 +146,14 @@ class LossWatch:
         given = read_call(function, args, named)
         if given is None or not isinstance(result, Tensor):
             return
-        place = self._place()
         if not (is_plain(given.prediction) and is_plain(result)):
             if has_values(given.prediction):
-                self._unobserved.note(f"{function.name} of {oddity(given.prediction)}", place)
+                what = f"{function.name} of {oddity(given.prediction)}"
+                self._unobserved.note(what, self._place())
         elif given.prediction.numel():
-            self._see_plain(function, given, result, place)
+            self._see_plain(function, given, result)
 
-    def _see_plain(
-        self, function: LossFunction, given: Given, result: Tensor, place: str | None
-    ) -> None:
+    def _see_plain(self, function: LossFunction, given: Given, result: Tensor) -> None:
         if self._pending and self._pending[0].step < self._steps():
             self.settle()
         model = self._find_model()
@@ -163,7 +161,7 @@ class LossWatch:
         is_evaluation = not asks or (model is not None and not model.training)
         if is_evaluation and not self._takes_evaluation():
             return
-        seed = self._seed(function, given, place)
+        seed = self._seed(function, given, self._place())
         with torch.no_grad():
             look = self._look(function, given, result, seed)
         look.is_training = model.training if model is not None else None
