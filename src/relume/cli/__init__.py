@@ -13,15 +13,17 @@ import typer
 
 import relume
 from relume.cli.activations import activations
+from relume.cli.diagnose import diagnose
 from relume.cli.examine import examine
 from relume.cli.fit import fit
 from relume.cli.predict import predict
 from relume.cli.report import report
+from relume.cli.rules import rules
 from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, report, activations,
+    fit, run_command, predict, examine, diagnose, report, rules, activations,
 )  # fmt: skip
 
 EXIT_OF_CTRL_C = 130

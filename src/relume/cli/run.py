@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 WATCHING = "relume.watching"
 CLOSING = "relume.cli.run_closing"
-WITH_VALUE = ("--budget", "--every", "--out")
+FAIL_ON = "--fail-on"
+EXIT_OF_FINDINGS = 3
+WITH_VALUE = ("--budget", "--every", "--out", "--fail-on")
 NOT_SCRIPTS = frozenset(
     {".sh", ".bash", ".ipynb", ".json", ".csv", ".txt", ".md", ".toml", ".yaml", ".yml", ".pt"}
 )
@@ -99,6 +101,13 @@ def run(
         bool, typer.Option("--no-report", help="Write the run file only.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            help="Exit with 3 on these, if the program itself succeeds: RLM101:0.05,error.",
+            metavar="CODES",
+        ),
+    ] = None,
 ) -> None:
     """Watch a PyTorch training, unmodified: relume run train.py, and all of its own arguments.
 
@@ -113,6 +122,10 @@ def run(
             "relume run -- torchrun train.py"
         )
     _check_options(budget, every, out)
+    if fail_on is not None:
+        from relume.diagnosis.fail_on import parse_conditions
+
+        parse_conditions(fail_on)
     command = _command_of(target)
     watch = {"budget": budget, "every": every, "full": full, "quiet": quiet}
     _launch(
@@ -120,7 +133,7 @@ def run(
         command,
         watch={name: value for name, value in watch.items() if value is not None},
         out=out,
-        report=not no_report,
+        closing=_closing(quiet=quiet, report=not no_report, fail_on=fail_on),
     )
 
 
@@ -128,7 +141,12 @@ run.click_command = RunCommand  # type: ignore[attr-defined]
 
 
 def _launch(
-    target: Target, command: list[str], *, watch: dict[str, Any], out: Path | None, report: bool
+    target: Target,
+    command: list[str],
+    *,
+    watch: dict[str, Any],
+    out: Path | None,
+    closing: list[str],
 ) -> None:
     from relume.observe.launch import (
         LaunchSettings,
@@ -143,32 +161,37 @@ def _launch(
     settings = LaunchSettings(
         watching=WATCHING,
         watch=watch,
-        closing=_closing(quiet=bool(watch.get("quiet")), report=report),
+        closing=closing,
         python_path=usual_python_path(os.environ),
         folder=str(Path.cwd()),
     )
-    if target.kind is Kind.COMMAND:
+    if target.kind is Kind.COMMAND or FAIL_ON in closing:
         _run_and_close(command, settings, place)
     become(command, watched_environment(os.environ, settings, place, outermost=os.getpid()))
 
 
-def _closing(*, quiet: bool, report: bool) -> list[str]:
-    if quiet and not report:
+def _closing(*, quiet: bool, report: bool, fail_on: str | None) -> list[str]:
+    if quiet and not report and fail_on is None:
         return []
     options = ["--quiet"] * quiet + ["--no-report"] * (not report)
+    if fail_on is not None:
+        options += [FAIL_ON, fail_on]
     return [sys.executable, "-m", CLOSING, *options]
 
 
 def _run_and_close(command: list[str], settings: "LaunchSettings", place: "RunPlace") -> None:
-    """Run a command, close the run, and end as the command ended."""
+    """Run a command, close the run, and end as the command ended, or as its findings say."""
     from relume.observe.attendance import close_run
     from relume.observe.launch import die_by, run_beside, watched_environment
 
     code = run_beside(command, watched_environment(os.environ, settings, place, outermost=None))
+    failed = 0
     with suppress(KeyboardInterrupt):
-        close_run(settings, place, os.environ)
+        failed = close_run(settings, place, os.environ)
     if code < 0:
         die_by(-code)
+    if code == 0 and failed == EXIT_OF_FINDINGS:
+        code = failed
     sys.stderr.flush()
     os._exit(code)  # the command's own: nobody shall read a meaning into it, or say a word
 

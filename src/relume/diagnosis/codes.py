@@ -66,3 +66,39 @@ class Code(StrEnum):
     RECURRENT_GROWTH = "RLM601"
     DEFAULT_TANH = "RLM602"
     RELU_ON_OUTPUT = "RLM603"
+
+
+UNIT_SYMPTOMS = frozenset(
+    {
+        Code.DEAD_UNITS,
+        Code.DYING_UNITS,
+        Code.DEAD_AT_START,
+        Code.DEAD_LAYER,
+        Code.DORMANT_UNITS,
+        Code.SATURATED_UNITS,
+        Code.ALWAYS_ON,
+        Code.DEAD_LATENTS,
+    }
+)
+GRADIENT_SYMPTOMS = frozenset(
+    {
+        Code.VANISHING_GRADIENT,
+        Code.EXPLODING_GRADIENT,
+        Code.NONFINITE_GRADIENT,
+        Code.STARVED_LAYER,
+        Code.UPDATE_RATIO,
+    }
+)
+CURVE_SYMPTOMS = frozenset(
+    {
+        Code.DIVERGING,
+        Code.NOT_DECREASING,
+        Code.OSCILLATING,
+        Code.PLATEAU,
+        Code.STILL_IMPROVING,
+        Code.CLASS_NEVER_PREDICTED,
+    }
+)
+RATES = frozenset({Code.RATE_TOO_HIGH, Code.RATE_TOO_LOW})
+SYMPTOMS = UNIT_SYMPTOMS | GRADIENT_SYMPTOMS | CURVE_SYMPTOMS | RATES
+"""What a fault of data, head or loss can bring about."""

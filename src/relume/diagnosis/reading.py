@@ -5,10 +5,27 @@ from functools import cached_property
 
 import numpy as np
 
-from relume.runs.facts import LossFacts, ModuleFacts, Phase, WeightFacts
-from relume.runs.records import Layer, Moments, Score, Sums, Window
+from relume.diagnosis.deaths import DeathGroup, death_groups
+from relume.runs.facts import (
+    InputFacts,
+    LossFacts,
+    ModuleFacts,
+    OptimizerFacts,
+    Phase,
+    WeightFacts,
+)
+from relume.runs.records import Layer, Moments, Score, Sums, UnitActivity, Window
 from relume.runs.run_file import Run
-from relume.runs.summary import LayerSummary, summarise_layers
+from relume.runs.summary import LayerSummary, falling_trend, last_seen, summarise_layers
+
+OF_CLASSES = frozenset(
+    {"cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"}
+)
+"""Losses of which the best constant prediction gives the entropy of the classes."""
+
+MOST_POINTS = 64
+
+OF_AMOUNTS = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 
 
 class Reading:
@@ -37,9 +54,19 @@ class Reading:
         return summarise_layers(self.run)
 
     @cached_property
+    def deaths(self) -> tuple[DeathGroup, ...]:
+        """Which units died together, when and why, the largest group first."""
+        return death_groups(self.run, self.layers)
+
+    @cached_property
     def windows(self) -> tuple[Window, ...]:
         """The windows in which a step was measured."""
         return tuple(window for window in self.run.windows if window.armed_steps)
+
+    @cached_property
+    def inputs(self) -> tuple[InputFacts, ...]:
+        """What the models were called with in training."""
+        return tuple(fact for fact in self.run.of(InputFacts) if fact.phase == Phase.TRAINING)
 
     @cached_property
     def modules(self) -> dict[str, ModuleFacts]:
@@ -94,9 +121,89 @@ class Reading:
         curve = self.run.curve
         return np.asarray(curve.steps[np.isfinite(curve.losses)], float)
 
+    @cached_property
+    def early_loss(self) -> float:
+        """Mean loss over the first tenth of the training; nan without losses."""
+        return float(self.losses[: self._tenth].mean()) if len(self.losses) else math.nan
+
+    @cached_property
+    def late_loss(self) -> float:
+        """Mean loss over the last tenth of the training; nan without losses."""
+        return float(self.losses[-self._tenth :].mean()) if len(self.losses) else math.nan
+
+    @cached_property
+    def noise(self) -> float:
+        """Standard error of the difference between early and late loss, by their scatter."""
+        parts = (self.losses[: self._tenth], self.losses[-self._tenth :])
+        if self._tenth < 2:
+            changes = np.diff(self.losses)
+            return float(np.median(np.abs(changes))) if len(changes) else math.nan
+        return float(math.sqrt(sum(part.var(ddof=1) / len(part) for part in parts)))
+
+    @cached_property
+    def is_falling_late(self) -> bool:
+        """Whether the loss has a falling trend over the last half (Mann-Kendall, 1 %)."""
+        half = self.losses[len(self.losses) // 2 :]
+        size = max(1, len(half) // MOST_POINTS)
+        points = half[: len(half) // size * size].reshape(-1, size).mean(axis=1)
+        return len(points) > 3 and bool(falling_trend(points[:, None])[0] < 0.01)
+
+    @cached_property
+    def rate(self) -> float:
+        """The greatest learning rate; nan where none is known."""
+        rates = self.run.curve.rates
+        return float(np.nanmax(rates)) if np.isfinite(rates).any() else math.nan
+
+    @cached_property
+    def usual_update(self) -> float:
+        """Median over the weight matrices of their mean update-to-weight ratio; nan if unseen."""
+        ratios = [self.total(fact.name, "update_ratio").mean for fact in self.matrices]
+        known = [ratio for ratio in ratios if math.isfinite(ratio)]
+        return float(np.median(known)) if known else math.nan
+
+    @cached_property
+    def best_evaluation_step(self) -> int | None:
+        """The step with the least evaluation loss; None without one."""
+        known = [score for score in self.evaluation_scores if math.isfinite(score.loss)]
+        return min(known, key=lambda score: score.loss).step if known else None
+
+    @cached_property
+    def chance(self) -> float:
+        """Loss of the best constant prediction, under the loss that was learned from; or nan."""
+        return chance_loss(self.loss) if self.loss is not None else math.nan
+
+    @cached_property
+    def learned(self) -> float:
+        """How much of the loss of the best constant prediction the training took away.
+
+        1 is all of it, 0 nothing, below 0 worse than a constant. Where that loss is not known, the
+        loss at first stands in for it; nan where there is none either.
+        """
+        late, start = self.late_loss, self.chance
+        if not math.isfinite(start):
+            start = float(self.losses[0]) if len(self.losses) else math.nan
+        if late < 0:  # likelihoods of amounts: no such scale
+            return math.nan
+        return 1.0 - late / start if start > 0 else math.nan
+
+    @cached_property
+    def is_adversarial(self) -> bool:
+        """Whether several optimizers learn from several losses, which may oppose one another."""
+        return len(self.run.of(OptimizerFacts)) > 1 and len(self.training_losses) > 1
+
+    @property
+    def _tenth(self) -> int:
+        return max(1, len(self.losses) // 10)
+
     def layer(self, index: int) -> Layer:
         """Return a layer of activations by its index."""
         return self.run.layers[index]
+
+    def activity(self, index: int) -> UnitActivity:
+        """Return what the units of a layer did on the last rows: at the final weights if known."""
+        if index < len(self.run.examination):
+            return self.run.examination[index]
+        return last_seen(self.run, index)
 
     def gradient_norms(self, weight: str) -> Sums:
         """Return the mean gradient norm of a weight in each window that measured it."""
@@ -134,6 +241,11 @@ class Reading:
         return tuple(sorted(found, key=lambda fact: -fact.rows))
 
 
+def place_of(loss: LossFacts) -> str:
+    """Return how a loss is named to a person: its function and where it is called."""
+    return f"{loss.function} ({loss.place})" if loss.place else loss.function
+
+
 def chance_loss(loss: LossFacts) -> float:
     """Return the loss of the best constant prediction; nan where that is not known.
 
@@ -141,7 +253,7 @@ def chance_loss(loss: LossFacts) -> float:
     variance.
     """
     counts = np.array(loss.class_counts, float)
-    if loss.function in {"cross_entropy", "nll_loss"} and counts.sum() > 0:
+    if loss.function in OF_CLASSES and counts.sum() > 0:
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
     if loss.function == "mse_loss" and math.isfinite(loss.target.deviation):

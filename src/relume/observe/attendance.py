@@ -124,32 +124,36 @@ def ending_of_process() -> str:
     return "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
 
 
-def close_run(settings: LaunchSettings, place: RunPlace, environment: Mapping[str, str]) -> None:
+def close_run(settings: LaunchSettings, place: RunPlace, environment: Mapping[str, str]) -> int:
     """Have the report made, in a process of its own; say so if there is nothing to report.
 
     Args:
         settings: What the processes of the run were told.
         place: Where they recorded.
         environment: The present one.
+
+    Returns:
+        The exit code of that process; 0 without one.
     """
     if place.folder() is None:
         if not settings.watch.get("quiet"):
             say("no training step was seen; nothing was recorded")
-        return
+        return 0
     if not settings.closing:
         place.forget()
-        return
+        return 0
     try:
-        subprocess.run(  # noqa: S603
+        return subprocess.run(  # noqa: S603
             settings.closing,
             env=without_us(environment, settings.python_path) | {PLACE: place.to_text()},
             cwd=settings.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             check=False,
-        )
+        ).returncode
     except OSError as error:
         say(f"the run in {place.folder()} has no report: {error}")
+        return 0
     finally:
         place.forget()
 

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from relume.diagnosis.deaths import death_groups
+from relume.diagnosis.engine import diagnose
 from relume.report import sentences, watched
-from relume.report.deaths import death_groups
+from relume.report.findings import shown_findings
 from relume.report.heatmap import heat_map, resolution
 from relume.report.parts import (
     Baseline,
@@ -92,13 +94,14 @@ def build_document(run: Run) -> Document:
         data=_mapping(info.data),
         environment=_mapping(info.environment),
         further_results=further,
-        deaths=death_groups(run, layers)[:MOST_DEATH_GROUPS],
+        deaths=death_groups(run, [part.summary for part in layers])[:MOST_DEATH_GROUPS],
         not_observed=watched.not_observed(run),
         metrics=_metrics(run.metrics),
         overhead=overhead,
         saturated=saturated,
         dormant=dormant,
         processes=run.shards,
+        findings=shown_findings(diagnose(run)),
     )
 
 

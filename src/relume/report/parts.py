@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from relume.diagnosis.deaths import DeathGroup
+from relume.report.findings import ShownFinding
 from relume.report.heatmap import HeatMap
 from relume.report.wording import at_place
 from relume.runs.summary import WATCH, LayerSummary
@@ -61,36 +63,6 @@ class IdleCounts:
 
     idle: int
     units: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeathGroup:
-    """Units of one layer that died at about one time, for one cause.
-
-    Args:
-        layer: The layer's name.
-        place: ``file:line``, or ``None``.
-        units: Their numbers.
-        last_fired: The least armed step at which one of them was last seen to fire; ``None`` if
-            none of them ever was.
-        first_silent: The greatest armed step at which one of them was first silent.
-        cause: Name of a ``Cause``, in lower case.
-        row_change: Median change of their weights, in norms of the weights; ``None``: not known.
-        usual: What the cause is measured by (gradient norm, learning rate) before their death.
-        seen: The same in it; ``None`` where not known or where nothing of the kind is measured.
-        said: All of this in a sentence.
-    """
-
-    layer: str
-    place: str | None
-    units: tuple[int, ...]
-    last_fired: int | None
-    first_silent: int
-    cause: str
-    row_change: float | None
-    usual: float | None = None
-    seen: float | None = None
-    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +182,7 @@ class Document:
     saturated: IdleCounts | None = None
     dormant: IdleCounts | None = None
     processes: int = 1
+    findings: tuple[ShownFinding, ...] = ()
 
     @property
     def is_watched(self) -> bool:

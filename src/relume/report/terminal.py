@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from relume.report.findings import finding_lines
 from relume.report.parts import Document
 from relume.report.watch_views import deaths_note
 from relume.report.watched import last_values
@@ -56,6 +57,11 @@ def print_document(document: Document, console: Console) -> None:
     for sentence in document.comparisons:
         console.print(Text(sentence))
     console.print(_facts(document))
+    if document.findings:
+        console.print()
+        console.print(Text("Findings", style="bold"))
+        for line in finding_lines(document.findings):
+            console.print(Text(line), soft_wrap=True)
     if document.layers:
         console.print()
         console.print(layer_table([part.summary for part in document.layers]))

@@ -41,6 +41,7 @@ _WHILE_TRAINING = (
 )
 _DYING = "Dying means: fires on under 1 % of values, under a quarter of its best, and falling."
 _SECTIONS = (
+    ("findings", "Findings"),
     ("result", "Result"),
     ("deaths", "Deaths"),
     ("training", "Training"),
@@ -69,6 +70,8 @@ def page_views(document: Document) -> dict[str, Any]:
 
 def _has(document: Document, section: str) -> bool:
     """Whether a page has a section: a watched training need not have a score, a fit no deaths."""
+    if section == "findings":
+        return bool(document.findings)
     if section == "result":
         return document.result is not None or not document.is_watched
     if section == "deaths":

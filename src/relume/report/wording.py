@@ -5,6 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relume.runs.summary import LayerSummary
+from relume.runs.wording import at_place as at_place  # noqa: PLC0414
+from relume.runs.wording import count as count  # noqa: PLC0414
+from relume.runs.wording import short as short  # noqa: PLC0414
+from relume.runs.wording import times as times  # noqa: PLC0414
 
 NOT_OBSERVED = "not observed"
 
@@ -113,28 +117,6 @@ def upper_bound(value: float | None) -> str:
     return share(min(1.0, math.ceil(percent / unit - 1e-9) * unit / 100))
 
 
-def count(number_of: int, noun: str) -> str:
-    """Return a count and its noun.
-
-    Example:
-        >>> count(1, "unit"), count(1200, "row")
-        ('1 unit', '1,200 rows')
-    """
-    return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
-
-
-def at_place(name: str, place: str | None) -> str:
-    """Return a layer's name with the place where it is applied.
-
-    Example:
-        >>> at_place("relu(fc1)", "train.py:12"), at_place("hidden.0", None)
-        ('relu(fc1) (train.py:12)', 'hidden.0')
-        >>> at_place("relu in train.py:12", "train.py:12")
-        'relu in train.py:12'
-    """
-    return f"{name} ({place})" if place and not name.endswith(place) else name
-
-
 def every(period: int) -> str:
     """Return "every" with an ordinal.
 
@@ -156,26 +138,6 @@ def budget_share(value: float) -> str:
         ('1 %', '2.5 %')
     """
     return f"{100 * value:.4g} %"
-
-
-def short(value: float) -> str:
-    """Return a number with three digits and no zeros after them.
-
-    Example:
-        >>> short(0.1), short(46.067), short(1e-5)
-        ('0.1', '46.1', '1e-05')
-    """
-    return f"{value:.3g}"
-
-
-def times(ratio: float) -> str:
-    """Return a ratio with two digits, or whole where it is large.
-
-    Example:
-        >>> times(8.41), times(0.0123), times(12345.6)
-        ('8.4', '0.012', '12,346')
-    """
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def describe(value: Any) -> str:

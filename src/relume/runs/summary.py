@@ -102,7 +102,7 @@ def summarise_layers(run: Run) -> tuple[LayerSummary, ...]:
 
 def _summarise(run: Run, index: int, layer: Layer) -> LayerSummary:
     final = index < len(run.examination)
-    seen = run.examination[index] if final else _last_seen(run, index)
+    seen = run.examination[index] if final else last_seen(run, index)
     is_seen = seen.rows > 0
     can_tell = layer.can_die and is_seen
     rows, silent = _silent(run, index, seen, final=final)
@@ -171,7 +171,7 @@ def _missed_firings(run: Run, index: int, life: Lifetimes) -> NDArray[np.float64
     return np.asarray(share * life.silent_rows)
 
 
-def _last_seen(run: Run, index: int) -> UnitActivity:
+def last_seen(run: Run, index: int) -> UnitActivity:
     """Return the activity of the last window with an armed step: the last of all may have none.
 
     In a watched training windows may be short: there it is that of as many of the last ones as

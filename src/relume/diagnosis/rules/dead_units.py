@@ -11,31 +11,40 @@ Why it matters
 
 What else it could be
     Silent on this sample only: rows of another kind may still wake it (n is stated). Pruning or a
-    strong L1 penalty make units silent on purpose.
+    strong L1 penalty make units silent on purpose: while the training does well, gradual deaths
+    are a note.
 
 Remedies, with safety
     Lower or warm up the rate (changes training); scale the inputs (changes training); He
     initialisation (changes training); a leaky activation (changes model).
 
 Options
-    ``NOTE_SHARE``: below this share of a layer nothing is said; ``WARNING_SHARE``: from this share
-    on it is a warning.
+    ``NOTE_SHARE`` 0.01: below this share of a layer nothing is said. ``WARNING_SHARE`` 0.2: from
+    this share on it is a warning where the training does poorly, since a fifth of a layer is more
+    than networks that train well lose by the way. ``SUDDEN_SHARE`` 0.5: from this share on, it is
+    one in any case if most of them died suddenly, which no penalty does.
 
 References:
     Lu et al., "Dying ReLU and initialization", Commun. Comput. Phys. 28(5), 2020.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
+from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
 from relume.runs.records import Cause
+from relume.runs.summary import LayerSummary
 
 NOTE_SHARE = 0.01
 WARNING_SHARE = 0.2
+SUDDEN_SHARE = 0.5
+SUDDEN = {cause.name.lower() for cause in (Cause.LARGE_UPDATE, Cause.GRADIENT_SPIKE)} | {
+    Cause.RATE_STEP.name.lower()
+}
 
 REMEDIES = (
     Advice("lower the learning rate, or warm it up", Safety.CHANGES_TRAINING),
@@ -47,45 +56,37 @@ REMEDIES = (
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding for each layer with dead units."""
-    if not reading.layers:
-        yield NotJudged(Code.DEAD_UNITS, "no activation was observed")
-    for index, layer in enumerate(reading.layers):
+    if not any(layer.dead_units is not None for layer in reading.layers):
+        yield NotJudged(Code.DEAD_UNITS, "no activation whose units can die was observed")
+    for layer in reading.layers:
         dead = layer.dead_units or ()
-        share = len(dead) / layer.units
-        if share < NOTE_SHARE or len(dead) == layer.units:
-            continue
-        cause, steps = _story(reading, index, dead)
-        yield Finding(
-            code=Code.DEAD_UNITS,
-            severity=Severity.WARNING if share >= WARNING_SHARE else Severity.NOTE,
-            message=f"{len(dead)} of {layer.units} units of {layer.name} are dead: "
-            f"they fired on none of {layer.rows:,} rows",
-            where=f"{layer.name} ({layer.place})" if layer.place else layer.name,
-            units=dead,
-            first_step=min(steps, default=None),
-            evidence={"dead": len(dead), "units": layer.units, "rows": layer.rows, "share": share},
-            cause=cause,
-            strength=share / NOTE_SHARE,
-            remedies=REMEDIES,
-        )
+        if dead and layer.rows < FEWEST_ROWS:
+            yield NotJudged(
+                Code.DEAD_UNITS, f"{layer.name}: only {layer.rows} of {FEWEST_ROWS} rows were seen"
+            )
+        elif NOTE_SHARE * layer.units <= len(dead) < layer.units and dead:
+            yield _found(reading, layer, dead)
 
 
-def _story(reading: Reading, index: int, dead: tuple[int, ...]) -> tuple[str, list[int]]:
-    """Return the commonest cause, and the steps on which the units fell silent."""
-    if index >= len(reading.run.deaths):
-        return "", []
-    deaths = reading.run.deaths[index]
-    steps = [int(step) for step in deaths.first_silent[list(dead)] if step >= 0]
-    (code, _), *_ = Counter(int(code) for code in deaths.cause[list(dead)]).most_common()
-    causes = {
-        Cause.FROM_START: "silent since the first step that was seen",
-        Cause.LARGE_UPDATE: "an update moved their weights by many times its usual size",
-        Cause.GRADIENT_SPIKE: "a spike in the gradient",
-        Cause.RATE_STEP: "a step in the learning rate",
-        Cause.INPUT_DRIFT: "their inputs drifted",
-        Cause.UPSTREAM_DEATH: "a layer before them died",
-    }
-    return causes.get(Cause(code), ""), steps
+def _found(reading: Reading, layer: LayerSummary, dead: tuple[int, ...]) -> Finding:
+    groups = [group for group in reading.deaths if group.layer == layer.name]
+    sudden = sum(len(group.units) for group in groups if group.cause in SUDDEN)
+    return unit_finding(
+        Code.DEAD_UNITS,
+        layer,
+        dead,
+        severity=_severity(reading, len(dead) / layer.units, sudden / layer.units),
+        said=f"are dead: they fired on none of {layer.rows:,} rows",
+        least_share=NOTE_SHARE,
+        since=story(reading, layer),
+        remedies=REMEDIES,
+    )
+
+
+def _severity(reading: Reading, share: float, sudden: float) -> Severity:
+    if share < WARNING_SHARE:
+        return Severity.NOTE
+    return severity(reading, is_structural=sudden >= SUDDEN_SHARE)
 
 
 RULE = Rule(
@@ -93,5 +94,7 @@ RULE = Rule(
     "dead-units",
     __doc__ or "",
     check,
-    explains=frozenset({Code.NOT_DECREASING, Code.PLATEAU, Code.STARVED_LAYER}),
+    explains=frozenset(
+        {Code.NOT_DECREASING, Code.PLATEAU, Code.STARVED_LAYER, Code.CLASS_NEVER_PREDICTED}
+    ),
 )

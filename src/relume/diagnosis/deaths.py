@@ -2,18 +2,48 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 
-from relume.report.parts import DeathGroup, LayerPart
-from relume.report.wording import at_place, count, short, times
-from relume.runs.query import Run
 from relume.runs.records import NEVER, Cause
+from relume.runs.run_file import Run
+from relume.runs.summary import LayerSummary
+from relume.runs.wording import at_place, count, short, times
 
 
-def death_groups(run: Run, layers: Sequence[LayerPart]) -> tuple[DeathGroup, ...]:
+@dataclass(frozen=True, slots=True)
+class DeathGroup:
+    """Units of one layer that died at about one time, for one cause.
+
+    Args:
+        layer: The layer's name.
+        place: ``file:line``, or ``None``.
+        units: Their numbers.
+        last_fired: The least armed step at which one of them was last seen to fire; ``None`` if
+            none of them ever was.
+        first_silent: The greatest armed step at which one of them was first silent.
+        cause: Name of a ``Cause``, in lower case.
+        row_change: Median change of their weights, in norms of the weights; ``None``: not known.
+        usual: What the cause is measured by (gradient norm, learning rate) before their death.
+        seen: The same in it; ``None`` where not known or where nothing of the kind is measured.
+        said: All of this in a sentence.
+    """
+
+    layer: str
+    place: str | None
+    units: tuple[int, ...]
+    last_fired: int | None
+    first_silent: int
+    cause: str
+    row_change: float | None
+    usual: float | None = None
+    seen: float | None = None
+    said: str = ""
+
+
+def death_groups(run: Run, layers: Sequence[LayerSummary]) -> tuple[DeathGroup, ...]:
     """Return the dead units that have a certificate, the largest group first.
 
     Units of a layer belong together if they died of one cause and the times within which they
@@ -21,19 +51,19 @@ def death_groups(run: Run, layers: Sequence[LayerPart]) -> tuple[DeathGroup, ...
 
     Args:
         run: The run.
-        layers: Its layers as they are shown.
+        layers: How the units of its layers stand, in their order.
     """
     groups = [
         _told(run, index, group)
-        for index, part in enumerate(layers[: len(run.deaths)])
-        for group in _groups_of_layer(run, index, part)
+        for index, layer in enumerate(layers[: len(run.deaths)])
+        for group in _groups_of_layer(run, index, layer)
     ]
     return tuple(sorted(groups, key=lambda group: -len(group.units)))
 
 
-def _groups_of_layer(run: Run, index: int, part: LayerPart) -> Iterator[DeathGroup]:
+def _groups_of_layer(run: Run, index: int, layer: LayerSummary) -> Iterator[DeathGroup]:
     deaths = run.deaths[index]
-    dead = np.array(part.summary.dead_units or (), np.int64)
+    dead = np.array(layer.dead_units or (), np.int64)
     dead = dead[deaths.first_silent[dead] != NEVER]
     for cause in sorted({_cause(code) for code in deaths.cause[dead]}):
         of_cause = dead[[_cause(code) == cause for code in deaths.cause[dead]]]
@@ -43,8 +73,8 @@ def _groups_of_layer(run: Run, index: int, part: LayerPart) -> Iterator[DeathGro
             changes = deaths.row_change[units]
             known = changes[np.isfinite(changes)].tolist()
             yield DeathGroup(
-                layer=part.summary.name,
-                place=part.summary.place,
+                layer=layer.name,
+                place=layer.place,
                 units=tuple(sorted(units)),
                 last_fired=None if first == NEVER else first,
                 first_silent=int(deaths.first_silent[units].max()),

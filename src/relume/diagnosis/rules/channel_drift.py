@@ -1,0 +1,95 @@
+"""Batch norm whose channels still move at the end: batches differ, or what feeds it drifts.
+
+What it detects
+    Batch-norm layers of which the means of the last batches lay off the running means by more
+    than half a running standard deviation beyond chance, and whose running means moved by at least
+    one deviation since the first step.
+
+Why it matters
+    The running statistics follow batches slowly: where those differ from one another (rows sorted
+    by class, sources in turn) or drift, evaluation uses statistics of the past.
+
+What else it could be
+    The first steps of a training, in which everything moves; a rate that is still high. Without
+    harm in evaluation it is a note.
+
+Remedies, with safety
+    Shuffle the rows (changes training); lower the rate (changes training); group or layer norm
+    (changes model).
+
+Options
+    ``SHIFT`` 0.5 running standard deviations beyond the error of a mean of so many values;
+    ``DRIFT`` 1. A warning where the evaluation loss shows a gap (1.5 times the training loss) or
+    the training does poorly. ``FEWEST_PASSES`` 20: before, running statistics are still arriving.
+
+References:
+    Ioffe & Szegedy, "Batch normalization", ICML 2015; Wu & Johnson, "Rethinking 'Batch' in
+    BatchNorm", arXiv:2105.07576, section 4 (batches of one domain).
+"""
+
+from collections.abc import Iterator
+
+from relume.diagnosis.codes import Code
+from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
+from relume.diagnosis.norms import GAP, SHIFT, evaluation_gap, excess_shift, trained_norms
+from relume.diagnosis.progress import severity
+from relume.diagnosis.reading import Reading
+from relume.diagnosis.rule import Rule
+from relume.runs.wording import short
+
+DRIFT = 1.0
+FEWEST_PASSES = 20
+
+REMEDIES = (
+    Advice("shuffle the rows", Safety.CHANGES_TRAINING),
+    Advice("lower the learning rate", Safety.CHANGES_TRAINING),
+    Advice("use group or layer norm", Safety.CHANGES_MODEL),
+)
+
+
+def check(reading: Reading) -> Iterator[Finding | NotJudged]:
+    """Yield one finding for the batch norm whose channels move most."""
+    norms = trained_norms(reading)
+    if norms and max(fact.passes for fact in norms) < FEWEST_PASSES:
+        yield NotJudged(Code.CHANNEL_DRIFT, f"fewer than {FEWEST_PASSES} training passes")
+        return
+    moving = [
+        fact
+        for fact in norms
+        if fact.tracks and excess_shift(fact) > SHIFT and fact.channel_drift >= DRIFT
+    ]
+    if not moving:
+        return
+    worst = max(moving, key=excess_shift)
+    yield Finding(
+        code=Code.CHANNEL_DRIFT,
+        severity=severity(reading, is_structural=evaluation_gap(reading) >= GAP),
+        message=f"the channels of {worst.name} still move: the last batches lie "
+        f"{short(worst.shift)} running deviations off the running means",
+        where=worst.name,
+        evidence={
+            "shift": worst.shift,
+            "channel_drift": worst.channel_drift,
+            "layers": len(moving),
+            "passes": worst.passes,
+            "threshold": SHIFT,
+        },
+        strength=max(1.0, excess_shift(worst) / SHIFT),
+        remedies=REMEDIES,
+    )
+
+
+RULE = Rule(
+    Code.CHANNEL_DRIFT,
+    "channel-drift",
+    __doc__ or "",
+    check,
+    explains=frozenset(
+        {
+            Code.TRAIN_EVAL_GAP,
+            Code.OSCILLATING,
+            Code.OVER_FITTING,
+            Code.CLASS_NEVER_PREDICTED,
+        }
+    ),
+)

@@ -1,0 +1,98 @@
+"""Some classes are much rarer than others, and the loss does not know it.
+
+What it detects
+    Classes of which the commonest has at least ten times the rows of the rarest. A note by itself;
+    a warning where a class of at least 20 rows was predicted less than a fifth as often as it
+    occurs, under a loss without class weights.
+
+Why it matters
+    The mean loss is small for a network that never predicts the rare class, which is often the one
+    that matters; accuracy hides it.
+
+What else it could be
+    Rare classes that are hard: more rows of them help more than weights.
+
+Remedies, with safety
+    Weigh the classes in the loss, or sample them evenly (changes training); score by balanced
+    accuracy (advice).
+
+Options
+    ``RATIO``: commonest over rarest; ``FEWEST_ROWS``; ``MISSED``: predicted over true share.
+
+References:
+    Buda et al., "A systematic study of the class imbalance problem", Neural Networks 106, 2018.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from relume.diagnosis.codes import CURVE_SYMPTOMS, Code
+from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.reading import Reading, place_of
+from relume.diagnosis.rule import Rule
+from relume.runs.facts import LossFacts
+
+RATIO = 10.0
+FEWEST_ROWS = 20
+MISSED = 0.2
+
+REMEDIES = (
+    Advice("weigh the classes in the loss by 1 / their share", Safety.CHANGES_TRAINING),
+    Advice("draw the rows of each class equally often", Safety.CHANGES_TRAINING),
+    Advice("score by balanced accuracy, or by the recall of each class"),
+)
+
+
+def check(reading: Reading) -> Iterator[Finding | NotJudged]:
+    """Yield a finding for the loss that is learned from, if its classes are imbalanced."""
+    loss = reading.loss
+    if loss is None or not loss.class_counts:
+        yield NotJudged(Code.IMBALANCE, "no classes were observed")
+        return
+    counts = np.array(loss.class_counts)
+    present = counts[counts > 0]
+    if len(present) < 2 or present.min() < 1 or present.max() < RATIO * present.min():
+        return
+    if counts.sum() < FEWEST_ROWS * len(present):
+        return
+    missed = missed_classes(next(iter(reading.evaluation_losses), loss), MISSED, FEWEST_ROWS)
+    ratio = float(present.max() / present.min())
+    yield Finding(
+        code=Code.IMBALANCE,
+        severity=Severity.WARNING if missed and not loss.weighted else Severity.NOTE,
+        message=f"the commonest class has {ratio:.0f} times the rows of the rarest"
+        + (f"; {len(missed)} of {len(present)} are hardly ever predicted" if missed else ""),
+        where=place_of(loss),
+        first_step=loss.step,
+        evidence={
+            "ratio": ratio,
+            "classes": len(present),
+            "rows": int(counts.sum()),
+            "missed": missed,
+            "weighted": loss.weighted,
+        },
+        cause="the loss counts every row the same",
+        strength=ratio / RATIO,
+        remedies=REMEDIES,
+    )
+
+
+def missed_classes(loss: LossFacts, share: float, fewest_rows: int) -> tuple[int, ...]:
+    """Return the classes predicted less often than ``share`` times their number of rows."""
+    if len(loss.predicted_counts) < len(loss.class_counts):
+        return ()
+    return tuple(
+        index
+        for index, count in enumerate(loss.class_counts)
+        if count >= fewest_rows and loss.predicted_counts[index] < share * count
+    )
+
+
+RULE = Rule(
+    Code.IMBALANCE,
+    "imbalance",
+    __doc__ or "",
+    check,
+    explains=CURVE_SYMPTOMS,
+)

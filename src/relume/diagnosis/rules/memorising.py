@@ -1,0 +1,80 @@
+"""The training rows are known by heart, and the answers on others are guesses.
+
+What it detects
+    At least 90 % right on training rows, and no better on evaluation rows than the commonest class,
+    within three standard errors.
+
+Why it matters
+    There is nothing that carries over: labels that were shuffled against their rows look so.
+
+What else it could be
+    Evaluation rows of another kind, or prepared in another way, than the training rows.
+
+Remedies, with safety
+    Check that rows and labels belong together, and that both parts are prepared alike (advice).
+
+Options
+    ``BY_HEART``, ``ERRORS``.
+
+References:
+    Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from relume.diagnosis.codes import Code
+from relume.diagnosis.finding import Advice, Finding, NotJudged, Severity
+from relume.diagnosis.reading import Reading
+from relume.diagnosis.rule import Rule
+
+BY_HEART = 0.9
+ERRORS = 3.0
+
+REMEDIES = (
+    Advice("check that rows and labels still belong together after shuffling and joining"),
+    Advice("check that evaluation rows are prepared as the training rows are"),
+)
+
+
+def check(reading: Reading) -> Iterator[Finding | NotJudged]:
+    """Yield a finding where training is nearly perfect and evaluation is chance."""
+    loss = next(iter(reading.evaluation_losses), None)
+    if loss is None or not reading.evaluation_scores or not reading.training_scores:
+        yield NotJudged(Code.MEMORISING, "no evaluation beside the training was observed")
+        return
+    learned, scored = reading.training_scores[-1], reading.evaluation_scores[-1]
+    counts = np.array(loss.class_counts, float)
+    if math.isnan(scored.right) or counts.sum() == 0 or np.count_nonzero(counts) < 2:
+        return
+    majority = float(counts.max() / counts.sum())
+    error = math.sqrt(majority * (1 - majority) / max(1, scored.rows))
+    if not learned.right >= BY_HEART or scored.right > majority + ERRORS * error:
+        return
+    yield Finding(
+        code=Code.MEMORISING,
+        severity=Severity.WARNING,
+        message=f"{learned.right:.1%} of the training rows are right and {scored.right:.1%} of "
+        f"{scored.rows:,} evaluation rows, of which {majority:.1%} are of the commonest class",
+        first_step=1,
+        evidence={
+            "training_right": learned.right,
+            "evaluation_right": scored.right,
+            "majority": majority,
+            "rows": scored.rows,
+        },
+        cause="the labels say nothing about the rows, or the parts differ",
+        strength=learned.right / BY_HEART + 1,
+        remedies=REMEDIES,
+    )
+
+
+RULE = Rule(
+    Code.MEMORISING,
+    "memorising",
+    __doc__ or "",
+    check,
+    explains=frozenset({Code.OVER_FITTING, Code.OVER_TRAINING}),
+)

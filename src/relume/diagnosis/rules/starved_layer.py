@@ -1,0 +1,114 @@
+"""A layer that gets hardly any gradient, beside the others.
+
+What it detects
+    A trained weight matrix whose relative gradient (norm of the gradient over norm of the weight,
+    median over the run's windows) is under 1e-4 of the median of the others. Frozen weights,
+    embeddings (their rows are rare), weights that never got a gradient, and gradients that fade
+    towards the input (``vanishing-gradient``) are left out.
+
+Why it matters
+    It keeps its initial, random features while the others learn around it.
+
+What else it could be
+    A branch of little weight in the loss; a gate that is nearly closed by design. While it moves
+    as the others do, as under Adam, or the training does well, it is a note.
+
+Remedies, with safety
+    Scale what the layer is multiplied by (changes model); a norm layer after it (changes model);
+    look for a dead or saturated layer behind it (advice).
+
+Options
+    ``RATIO`` 1e-4: healthy layers of one network differ by up to a hundred times. ``UPDATE_RATIO``
+    1e-3: a warning where it also moves by less than this share of the others' median, or where
+    the training does poorly.
+
+References:
+    You et al., "Large batch training of convolutional networks", arXiv:1708.03888, section 4
+    (ratios of weights to gradients over layers).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from relume.diagnosis.codes import Code
+from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
+from relume.diagnosis.flow import FEWEST_STEPS, Flow, flows
+from relume.diagnosis.progress import severity
+from relume.diagnosis.reading import Reading
+from relume.diagnosis.rule import Rule
+from relume.runs.facts import OptimizerFacts
+from relume.runs.wording import short
+
+RATIO = 1e-4
+UPDATE_RATIO = 1e-3
+FEWEST_OTHERS = 1
+
+REMEDIES = (
+    Advice("scale up what the layer is multiplied by", Safety.CHANGES_MODEL),
+    Advice("put a norm layer after it", Safety.CHANGES_MODEL),
+    Advice("look for a dead or saturated layer behind it"),
+)
+
+
+def check(reading: Reading) -> Iterator[Finding | NotJudged]:
+    """Yield a finding for each starved matrix."""
+    if not reading.run.weights:
+        yield NotJudged(Code.STARVED_LAYER, "the gradients of weights were not recorded")
+        return
+    if len(reading.run.of(OptimizerFacts)) > 1:
+        yield NotJudged(Code.STARVED_LAYER, "several optimizers: gradients cannot be compared")
+        return
+    chain = [flow for flow in flows(reading) if flow.fact.is_optimised]
+    for flow in chain:
+        others = [other for other in chain if other is not flow]
+        if len(others) < FEWEST_OTHERS:
+            continue
+        if flow.steps < FEWEST_STEPS:
+            yield NotJudged(Code.STARVED_LAYER, f"fewer than {FEWEST_STEPS} armed steps")
+            return
+        if flow.gradient < RATIO * _usual(others, "gradient"):
+            yield _found(reading, flow, others)
+
+
+def _usual(flows_: Sequence[Flow], what: str) -> float:
+    known = [getattr(flow, what) for flow in flows_ if math.isfinite(getattr(flow, what))]
+    return median(known) if known else math.nan
+
+
+def _found(reading: Reading, flow: Flow, others: Sequence[Flow]) -> Finding:
+    ratio = flow.gradient / _usual(others, "gradient")
+    moves = flow.update / (_usual(others, "update") or math.nan)
+    return Finding(
+        code=Code.STARVED_LAYER,
+        severity=severity(reading, is_structural=moves < UPDATE_RATIO),
+        message=f"{flow.name} gets hardly any gradient: by the size of the weight, {short(ratio)} "
+        f"of what the others get",
+        where=flow.name,
+        first_step=reading.windows[0].first_step,
+        evidence={
+            "ratio": ratio,
+            "update_ratio": moves,
+            "relative_gradient": flow.gradient,
+            "threshold": RATIO,
+        },
+        strength=RATIO / max(ratio, 1e-30),
+        remedies=REMEDIES,
+    )
+
+
+RULE = Rule(
+    Code.STARVED_LAYER,
+    "starved-layer",
+    __doc__ or "",
+    check,
+    explains=frozenset(
+        {
+            Code.UPDATE_RATIO,
+            Code.NOT_DECREASING,
+            Code.PLATEAU,
+            Code.RATE_TOO_LOW,
+            Code.STILL_IMPROVING,
+        }
+    ),
+)

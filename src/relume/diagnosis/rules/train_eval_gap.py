@@ -1,0 +1,108 @@
+"""A network that does well in training mode and badly in evaluation, because of its batch norm.
+
+What it detects
+    Batch-norm layers whose running statistics are not those of the batches (means off by half a
+    running standard deviation more than chance, or variances off by a factor of two), while the
+    evaluation loss is at least 1.5 times the training loss of the same steps.
+
+Why it matters
+    In training the batch's own mean and variance are used, in evaluation the running ones. Where
+    these disagree, the network that is evaluated is not the one that was trained: the validation
+    loss jumps, and so will the predictions in use.
+
+What else it could be
+    Over-fitting makes such a gap too, with running statistics that fit. Evaluation rows from
+    another source shift it likewise: compare on training rows in evaluation mode.
+
+Remedies, with safety
+    The usual momentum, 0.1 (changes training); larger or shuffled batches (changes training);
+    estimate the running statistics anew over the training rows before evaluation (safe); group or
+    layer norm, which know no modes (changes model).
+
+Options
+    ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.5 beyond the error of a
+    mean of so many values; ``SPREAD`` 2. Healthy running statistics stay within a quarter of each.
+
+References:
+    Ioffe & Szegedy, "Batch normalization", ICML 2015, algorithm 2; Wu & Johnson, "Rethinking
+    'Batch' in BatchNorm", arXiv:2105.07576, section 3.
+"""
+
+import math
+from collections.abc import Iterator
+
+from relume.diagnosis.codes import Code
+from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.norms import GAP, SHIFT, evaluation_gap, is_off, trained_norms
+from relume.diagnosis.reading import Reading
+from relume.diagnosis.rule import Rule
+from relume.runs.facts import NormFacts
+from relume.runs.wording import count, short, times
+
+SMALL_MOMENTUM = 0.02
+
+REMEDIES = (
+    Advice("use the usual momentum of batch norm, 0.1", Safety.CHANGES_TRAINING),
+    Advice("use larger batches, shuffled", Safety.CHANGES_TRAINING),
+    Advice("estimate the running statistics anew before evaluation", Safety.SAFE),
+    Advice("use group or layer norm, which know no modes", Safety.CHANGES_MODEL),
+)
+
+
+def check(reading: Reading) -> Iterator[Finding | NotJudged]:
+    """Yield one finding if batch norm makes evaluation another network."""
+    norms = trained_norms(reading)
+    if not norms:
+        return
+    gap = evaluation_gap(reading)
+    if math.isnan(gap):
+        yield NotJudged(Code.TRAIN_EVAL_GAP, "no evaluation loss was observed beside batch norm")
+        return
+    off = sorted((fact for fact in norms if is_off(fact)), key=lambda fact: -fact.shift)
+    if off and gap >= GAP:
+        yield _found(reading, off, gap)
+
+
+def _found(reading: Reading, off: list[NormFacts], gap: float) -> Finding:
+    worst = off[0]
+    others = f" and of {count(len(off) - 1, 'other layer')}" if len(off) > 1 else ""
+    return Finding(
+        code=Code.TRAIN_EVAL_GAP,
+        severity=Severity.WARNING,
+        message=f"the evaluation loss is {times(gap)} times the training loss, and the running "
+        f"statistics of {worst.name}{others} are not those of the batches",
+        where=worst.name,
+        first_step=reading.evaluation_scores[0].step,
+        evidence={
+            "gap": gap,
+            "shift": worst.shift,
+            "spread_ratio": worst.spread_ratio,
+            "momentum": worst.momentum,
+            "layers": len(off),
+            "threshold_gap": GAP,
+            "threshold_shift": SHIFT,
+        },
+        cause=_cause(worst),
+        strength=gap / GAP,
+        remedies=REMEDIES,
+    )
+
+
+def _cause(fact: NormFacts) -> str:
+    if fact.momentum < SMALL_MOMENTUM:
+        return (
+            f"with momentum {short(fact.momentum)} the running statistics follow within "
+            f"{1 / fact.momentum:,.0f} steps"
+            if fact.momentum > 0
+            else "with momentum 0 the running statistics never follow"
+        )
+    return "batches differ from one another" if fact.shift > SHIFT else ""
+
+
+RULE = Rule(
+    Code.TRAIN_EVAL_GAP,
+    "train-eval-gap",
+    __doc__ or "",
+    check,
+    explains=frozenset({Code.OVER_FITTING, Code.OVER_TRAINING, Code.CLASS_NEVER_PREDICTED}),
+)

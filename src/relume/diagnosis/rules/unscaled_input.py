@@ -1,0 +1,111 @@
+"""The inputs are far from zero mean and unit variance.
+
+What it detects
+    Float inputs whose root mean square is above 10 or below 0.02, or whose features have standard
+    deviations that differ a hundredfold while the largest is above 10, in a model that does not
+    begin with a normalisation.
+
+Why it matters
+    Initialisations and learning rates are made for inputs of unit scale: larger ones make large
+    activations, large gradients and large updates, of which ReLU units die; tiny ones learn slowly.
+
+What else it could be
+    Counts or pixels that the network copes with: where the loss fell well all the same, it is a
+    note.
+
+Remedies, with safety
+    Standardise with the training rows' mean and deviation (changes training); begin with a batch
+    norm (changes model).
+
+Options
+    ``LARGE`` and ``SMALL``: bounds on the root mean square; ``UNEVEN``: ratio of deviations;
+    ``LEARNED_WELL``: share of the loss of a constant prediction that must have been learned away
+    for it to be a note.
+
+References:
+    LeCun et al., "Efficient BackProp", 1998, section 4.3.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from relume.diagnosis.codes import SYMPTOMS, Code
+from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.reading import Reading
+from relume.diagnosis.rule import Rule
+from relume.runs.facts import InputFacts
+
+LARGE, SMALL, UNEVEN = 10.0, 0.02, 100.0
+LEARNED_WELL = 0.5
+
+REMEDIES = (
+    Advice(
+        "standardise each feature with the mean and deviation of the training rows",
+        Safety.CHANGES_TRAINING,
+    ),
+    Advice("begin the network with a batch norm", Safety.CHANGES_MODEL),
+)
+
+
+def check(reading: Reading) -> Iterator[Finding | NotJudged]:
+    """Yield a finding for each input of unusual scale."""
+    if not reading.inputs:
+        yield NotJudged(Code.UNSCALED_INPUT, "no input was observed")
+    for fact in reading.inputs:
+        if fact.is_integer or not fact.values.count or _is_normalised_first(reading):
+            continue
+        size = math.hypot(fact.values.mean, fact.values.deviation)
+        ratio = _unevenness(fact)
+        strength = max(size / LARGE, SMALL / size if size else 1.0, 1.0)
+        is_uneven = ratio > UNEVEN and max(fact.feature_deviations) > LARGE
+        if (SMALL <= size <= LARGE and not is_uneven) or size == 0:
+            continue
+        yield Finding(
+            code=Code.UNSCALED_INPUT,
+            severity=Severity.NOTE if reading.learned >= LEARNED_WELL else Severity.WARNING,
+            message=f"{fact.name} has mean {fact.values.mean:.3g} and standard deviation "
+            f"{fact.values.deviation:.3g}, from {fact.values.least:.3g} to "
+            f"{fact.values.greatest:.3g}: networks want about 0 and 1",
+            where=fact.name,
+            first_step=1,
+            evidence={
+                "mean": fact.values.mean,
+                "deviation": fact.values.deviation,
+                "least": fact.values.least,
+                "greatest": fact.values.greatest,
+                "rows": fact.rows,
+                "uneven": ratio,
+                "learned": reading.learned,
+            },
+            cause="the data are given as they were measured",
+            strength=max(strength, ratio / UNEVEN if is_uneven else 1.0),
+            remedies=REMEDIES,
+        )
+
+
+def _unevenness(fact: InputFacts) -> float:
+    """Return the largest over the median deviation of the features that change at all."""
+    deviations = np.array(fact.feature_deviations, float)
+    deviations = deviations[np.isfinite(deviations) & (deviations > 0)]
+    return float(deviations.max() / np.median(deviations)) if len(deviations) > 1 else 1.0
+
+
+def _is_normalised_first(reading: Reading) -> bool:
+    """Whether the first module that has weights or normalises is a normalisation."""
+    called = sorted((m for m in reading.modules.values() if m.order >= 0), key=lambda m: m.order)
+    kinds = (module.kind for module in called)
+    first = next((kind for kind in kinds if "Norm" in kind or kind in _WEIGHTED), "")
+    return "Norm" in first
+
+
+_WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d", "RNN", "LSTM", "GRU", "Embedding")
+
+RULE = Rule(
+    Code.UNSCALED_INPUT,
+    "unscaled-input",
+    __doc__ or "",
+    check,
+    explains=SYMPTOMS | {Code.FIRST_LOSS},
+)
