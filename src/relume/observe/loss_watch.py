@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from relume.observe.calls import Calls, caller_of, place_of, user_line
 from relume.observe.graph import head_of, is_marked
@@ -41,6 +42,7 @@ MOST_PASSES = 20
 """Evaluations that are looked at wherever they come; later ones keep a distance that grows."""
 
 _MARK = "relume"
+_GENERATED = "<eval_with_key>"  # what torch.compile makes of a program
 
 
 @dataclass(slots=True, eq=False)
@@ -129,6 +131,9 @@ class LossWatch:
         """Call a loss function exactly once, and look at what went in and came out."""
         if self._is_busy or self.fault is not None or threading.get_ident() != self._thread:
             return original(*args, **named)
+        caller = caller_of(2)  # of the patched function
+        if caller is not None and caller.f_code.co_filename.startswith(_GENERATED):
+            return original(*args, **named)
         self._is_busy = True  # what torch calls inside it is a part of it
         try:
             result = original(*args, **named)
@@ -147,7 +152,7 @@ class LossWatch:
         if given is None or not isinstance(result, Tensor):
             return
         if not (is_plain(given.prediction) and is_plain(result)):
-            if has_values(given.prediction):
+            if has_values(given.prediction) and not isinstance(given.prediction, FakeTensor):
                 what = f"{function.name} of {oddity(given.prediction)}"
                 self._unobserved.note(what, self._place())
         elif given.prediction.numel():
@@ -278,7 +283,8 @@ class LossWatch:
             function, Phase.TRAINING, place, 0, shape,
             tuple(target.shape) if target is not None else (), width,
         )  # fmt: skip
-        seed.head, seed.operations = written.head, written.operations
+        seed.head = written.head
+        seed.operations = written.operations if function.name == "by hand" else ()
         seed.head_layer = self._names.of_weights(written.weights)
         seed.is_broadcast = written.is_broadcast
         seed.is_index = function.form is Form.CLASSES and target is not None
