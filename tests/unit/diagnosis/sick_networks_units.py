@@ -238,7 +238,7 @@ def output(*more: nn.Module) -> None:
 
 SICK: dict[Code, Callable[[], None]] = {
     Code.DEAD_UNITS: lambda: dead_units(40),
-    Code.DYING_UNITS: lambda: dying_units(0.5),
+    Code.DYING_UNITS: lambda: dying_units(0.3),
     Code.DEAD_AT_START: lambda: dead_at_start(-20.0),
     Code.DEAD_LAYER: lambda: dead_units(64),
     Code.DORMANT_UNITS: lambda: scaled(nn.GELU(), 1e-4, 30, out=1e-4),
