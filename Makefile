@@ -8,7 +8,7 @@ DEMO   ?= relume-demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test demo bench docs clean
+.PHONY: help setup check fix test demo bench clinic docs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ demo: $(READY) ## train on handwritten digits and open the report
 
 bench: $(READY) ## measure what Relume costs, beside its bare twin
 	$(BIN)/python -m benchmarks
+
+clinic: $(READY) ## judge the findings on trainings of known truth
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.clinic
 
 docs: $(READY) ## build the documentation into site/
 	$(BIN)/mkdocs build --strict

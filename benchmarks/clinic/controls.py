@@ -100,7 +100,7 @@ CONTROLS = (
              ("amounts mlp",), 0.93),
     _control("repeated rows", Change(data=(("repeat", 1.0),)), ("classes mlp", "binary mlp",
              "classes images")),
-    _control("few values", Change(data=(("rounded", 1.0),)), ("classes mlp", "binary mlp"), 0.9),
+    _control("few values", Change(data=(("rounded", 0.25),)), ("classes mlp", "binary mlp"), 0.9),
     _control("unused features", Change(data=(("constant inputs", 0.1),)), ("classes mlp table",
              "classes images"), 0.93),
     _control("batch norm kept in eval", Change(habits=("norms frozen late",)), ("classes norm",

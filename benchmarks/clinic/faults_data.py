@@ -58,7 +58,7 @@ DATA_FAULTS = (
         name="targets constant",
         levels=(
             Change(data=(("constant targets", 1.0),)),
-            Change(data=(("constant targets", 1.0), ("small", 0.3))),
+            Change(data=(("constant targets", 1.0), ("few rows", 0.3))),
         ),
         true=(C.CONSTANT_TARGET,),
         expected=(

@@ -86,8 +86,8 @@ UNIT_FAULTS = (
     Fault(
         name="latent units switched off",
         levels=(
-            Change(weights=(("bias of latents", -6.0),), options={"beta": 2.0}),
-            Change(weights=(("bias of latents", -20.0),), options={"beta": 10.0}),
+            Change(weights=(("bias of latents", -6.0),), options={"beta": 30.0}),
+            Change(weights=(("bias of latents", -20.0),), options={"beta": 3000.0}),
         ),
         true=(C.DEAD_LATENTS,),
         expected=_SILENT,

@@ -23,7 +23,7 @@ from benchmarks.clinic.scenarios import SCENARIOS, SEEDS, Part, Scenario
 
 FAULTS = (*DATA_FAULTS, *LOSS_FAULTS, *UNIT_FAULTS, *LOOP_FAULTS)
 
-PLACES = {Part.TUNING: 2, Part.VALIDATION: 3}
+PLACES = {Part.TUNING: 2, Part.VALIDATION: 4}
 """Scenarios for each fault and severity, and for each control."""
 
 TWIN_SEEDS = 5

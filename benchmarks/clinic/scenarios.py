@@ -89,7 +89,7 @@ _TUNING = (
     ("digits/autoencoder", "rebuilt relu latent", 0.4,
      replace(_ADAM, rate=3e-3, batch=50, epochs=12)),
     ("digits/vae", "rebuilt vae latent", 0.2, replace(_ADAM, rate=3e-3, batch=50, epochs=12)),
-    ("ring/gan", "generated", 0.6, replace(_ADAM, rate=1e-3, batch=64, epochs=12)),
+    ("ring/gan", "generated", 0.6, replace(_ADAM, rate=1e-3, batch=64, epochs=24)),
 )  # fmt: skip
 
 _VALIDATION = (
@@ -98,7 +98,7 @@ _VALIDATION = (
     ("cancer/listed", "binary mlp head relu table", 0.93, replace(_ADAM, epochs=15)),
     ("waves/listed", "amounts mlp head relu", 0.8, replace(_ADAM, rate=5e-3, epochs=15)),
     ("fashion/strided_cnn", "classes head relu norm norm2d images", 0.72,
-     replace(_ADAM, batch=32, epochs=4)),
+     replace(_ADAM, batch=32, rate=4e-3, epochs=5)),
     ("hastie/dropped", "binary mlp head relu dropout", 0.8,
      replace(_ADAM, epochs=12, options=_given(dropout=0.2))),
     ("clusters/dropped", "classes mlp head relu dropout", 0.8,
@@ -114,13 +114,13 @@ _VALIDATION = (
     ("friedman2/sliding", "amounts prelu head", 0.9, replace(_ADAM, rate=3e-3, epochs=15)),
     ("clusters/selu_stack", "classes selu", 0.78, replace(_ADAM, epochs=10)),
     ("friedman2/selu_stack", "amounts selu", 0.85, replace(_ADAM, epochs=18)),
-    ("recall/plain_rnn", "classes recurrent rnn", 0.8, replace(_ADAM, epochs=12)),
-    ("echo/plain_rnn", "amounts recurrent rnn", 0.6, replace(_ADAM, epochs=12)),
+    ("recall/plain_rnn", "classes recurrent rnn", 0.8, replace(_ADAM, rate=3e-3, epochs=18)),
+    ("echo/plain_rnn", "amounts recurrent rnn", 0.6, replace(_ADAM, rate=4e-3, epochs=24)),
     ("majority/lstm", "binary recurrent", 0.85, replace(_ADAM, rate=5e-3, epochs=8)),
     ("recall/encoder", "classes dropout_inside", 0.8, replace(_ADAM, rate=3e-3, epochs=6)),
     ("fashion/tied", "rebuilt relu latent", 0.4, replace(_ADAM, epochs=8)),
     ("fashion/deep_vae", "rebuilt vae latent", 0.25, replace(_ADAM, epochs=8)),
-    ("grid/small_gan", "generated", 0.6, replace(_ADAM, rate=1e-3, batch=64, epochs=12)),
+    ("grid/small_gan", "generated", 0.6, replace(_ADAM, rate=1e-3, batch=64, epochs=24)),
 )  # fmt: skip
 
 SCENARIOS = tuple(

@@ -32,16 +32,11 @@ def perceptron(outputs: int = 3, *more: nn.Module) -> nn.Sequential:
     )  # fmt: skip
 
 
-def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
-    """Looked up when it is called, as a script that is watched does."""
-    return F.cross_entropy(z, y)
-
-
 def learn(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
-    loss_of: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    loss_of: Callable[[Tensor, Tensor], Tensor] | None = None,
     *,
     lr: float = 0.01,
     steps: int = 160,
@@ -51,6 +46,7 @@ def learn(
     after_epoch: Callable[[], None] = lambda: None,
 ) -> None:
     """Train in batches drawn in turn, an epoch being one pass over the rows."""
+    loss_of = loss_of or F.cross_entropy
     optimizer = optimizer or torch.optim.Adam(model.parameters(), lr=lr)
     order = torch.Generator().manual_seed(1)
     for step in range(steps):
