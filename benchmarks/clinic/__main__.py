@@ -40,18 +40,23 @@ def main(arguments: list[str] | None = None) -> int:
     cases = a_slice() if given.slice else all_cases()
     cases = [case for case in cases if given.part in {None, case.part.value}]
     cases = available([case for case in cases if (given.only or "") in case.id], _say)
-    errors = []
-    if not given.judge:
-        errors = train_all(cases, cache, processes=given.processes, say=_say)
-        cache.forget_old_records()
-    errors += judge_all(cases, cache, say=_say)
+    errors: list[str] = []
+    try:
+        if not given.judge:
+            errors += train_all(cases, cache, processes=given.processes, say=_say)
+            cache.forget_old_records()
+        errors += judge_all(cases, cache, say=_say)
+    except KeyboardInterrupt:
+        _say(f"interrupted; what was done is kept in {given.cache}, and the next run goes on")
+        return 130
     clinic = Clinic.of(cases, cache)
     print(tables(clinic))
     if given.worst:
         print(listing(clinic))
-    if not (given.part or given.only or given.slice):
+    if len(clinic.judged) == len(all_cases()):
         write(clinic)
-    print("\n".join(errors), file=sys.stderr)
+    for error in errors:
+        _say(error)
     return 1 if errors else 0
 
 

@@ -3,6 +3,8 @@
 The list was fixed before the rules of the diagnosis were written, and nothing is tuned on it. Each
 thread says what was wrong; that, and no more, is in ``true_codes``. The code is our own, with data
 made offline in the shape and scale of the thread's.
+
+``python -m benchmarks.clinic.programs`` runs them all, bare and watched, and says what was found.
 """
 
 import math
@@ -83,7 +85,7 @@ PROGRAMS = (
         fix="log-softmax before the loss",
         true_codes=(Code.NLL_WITHOUT_LOG,),
         expected=(Code.DIVERGING, Code.SATURATED_UNITS),
-        threshold=0.4,
+        threshold=0.5,
     ),
     Program(
         name="relu_before_sigmoid",
@@ -169,7 +171,7 @@ PROGRAMS = (
         fault="validation inside an epoch leaves eval() on for the rest of it",
         fix="train() after validation",
         true_codes=(Code.EVAL_WHILE_TRAINING,),
-        expected=(Code.OVER_FITTING, Code.DIVERGING, Code.NOT_DECREASING, Code.PLATEAU),
+        expected=(Code.DIVERGING, Code.NOT_DECREASING, Code.PLATEAU, Code.NONFINITE_GRADIENT),
         threshold=0.8,
     ),
     Program(
@@ -181,7 +183,7 @@ PROGRAMS = (
         true_codes=(Code.TRAIN_EVAL_GAP,),
         expected=(Code.OVER_FITTING,),
         score="R²",
-        threshold=0.5,
+        threshold=0.7,
     ),
     Program(
         name="linear_xor",
@@ -282,7 +284,7 @@ PROGRAMS = (
             Code.UPDATE_RATIO,
             Code.OSCILLATING,
         ),
-        threshold=0.4,
+        threshold=0.6,
     ),
     Program(
         name="validation_overlaps_training",
@@ -291,8 +293,15 @@ PROGRAMS = (
         fault="rows [:-100] train and rows [100:] validate: most are the same, over-fitting hides",
         fix="validation on rows of its own",
         true_codes=(Code.LEAKED_ROWS,),
-        expected=(Code.MEMORISING, Code.OVER_FITTING),
+        expected=(Code.MEMORISING, Code.OVER_FITTING, Code.OVER_TRAINING),
+        remaining=(Code.OVER_FITTING, Code.OVER_TRAINING),
         score="R²",
-        threshold=0.5,
+        threshold=0.34,
     ),
 )
+
+
+if __name__ == "__main__":
+    from benchmarks.clinic.program_runs import main
+
+    main()

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+import signal
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -53,10 +54,11 @@ def do_job(job: Job) -> Done:
 
 
 def one_thread() -> None:
-    """Let torch use one thread."""
+    """Let torch use one thread; Ctrl-C is for the process that hands out the jobs."""
     import torch
 
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def available(cases: Iterable[Case], say: Say) -> list[Case]:
@@ -78,13 +80,14 @@ def twin_seeds(case: Case) -> list[Case]:
     return [replace(case, seed=seed) for seed in seeds]
 
 
-def jobs_of(cases: Sequence[Case], cache: Cache) -> list[Job]:
-    """Return the trainings that are not cached: all cases watched, and the twins they lack."""
+def jobs_of(cases: Sequence[Case], cache: Cache, *, is_watched: bool = True) -> list[Job]:
+    """Return the trainings that are not cached: all cases, watched or not, and their twins."""
     jobs: dict[str, Job] = {}
     for case in cases:
         key = training_key(case, case.recipe)
-        if key not in cache.outcomes.known or not cache.has_record(key):
-            jobs[key] = Job(key, case, case.recipe, cache.record_folder(key))
+        if key not in cache.outcomes.known or (is_watched and not cache.has_record(key)):
+            out = cache.record_folder(key) if is_watched else None
+            jobs[key] = Job(key, case, case.recipe, out)
     for case in cases:
         for other in twin_seeds(case) if case.is_faulty else ():
             key = training_key(other, case.twin)
@@ -94,8 +97,11 @@ def jobs_of(cases: Sequence[Case], cache: Cache) -> list[Job]:
 
 
 def train_all(cases: Sequence[Case], cache: Cache, *, processes: int, say: Say) -> list[str]:
-    """Train what is not cached; return the tracebacks of what went wrong on our side."""
-    jobs = jobs_of(cases, cache)
+    """Train what is not cached; return the tracebacks of what went wrong on our side.
+
+    Nothing is watched where there are no rules yet that could read a record.
+    """
+    jobs = jobs_of(cases, cache, is_watched=judging.is_there())
     say(f"{len(jobs)} trainings to be done for {len(cases)} cases")
     errors: list[str] = []
     if not jobs:

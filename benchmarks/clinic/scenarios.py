@@ -89,7 +89,7 @@ _TUNING = (
     ("digits/autoencoder", "rebuilt relu latent", 0.4,
      replace(_ADAM, rate=3e-3, batch=50, epochs=12)),
     ("digits/vae", "rebuilt vae latent", 0.2, replace(_ADAM, rate=3e-3, batch=50, epochs=12)),
-    ("ring/gan", "generated", 0.6, replace(_ADAM, rate=1e-3, batch=64, epochs=24)),
+    ("ring/gan", "generated", 0.6, replace(_ADAM, rate=2e-3, batch=64, epochs=60)),
 )  # fmt: skip
 
 _VALIDATION = (
@@ -120,7 +120,7 @@ _VALIDATION = (
     ("recall/encoder", "classes dropout_inside", 0.8, replace(_ADAM, rate=3e-3, epochs=6)),
     ("fashion/tied", "rebuilt relu latent", 0.4, replace(_ADAM, epochs=8)),
     ("fashion/deep_vae", "rebuilt vae latent", 0.25, replace(_ADAM, epochs=8)),
-    ("grid/small_gan", "generated", 0.6, replace(_ADAM, rate=1e-3, batch=64, epochs=24)),
+    ("grid/small_gan", "generated", 0.6, replace(_ADAM, rate=2e-3, batch=64, epochs=60)),
 )  # fmt: skip
 
 SCENARIOS = tuple(

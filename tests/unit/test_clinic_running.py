@@ -37,7 +37,8 @@ def trained(tmp_path):
     return cache
 
 
-def test_trainings_run_in_a_process_and_only_once(tmp_path):
+def test_trainings_run_in_a_process_and_only_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "is_there", lambda: True)
     said = []
     assert runner.train_all(CASES[:1], Cache(tmp_path), processes=1, say=said.append) == []
     assert said == ["1 trainings to be done for 1 cases"]
@@ -89,6 +90,16 @@ def test_without_rules_there_are_outcomes_alone(trained, monkeypatch):
     assert not clinic.is_judged
     assert "precision" not in showing.tables(clinic)
     assert "precision" not in as_json(clinic)["parts"]["tuning"]
+
+
+def test_an_interrupted_run_says_so_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.clinic.__main__.train_all", interrupted)
+    monkeypatch.setattr("benchmarks.clinic.__main__.write", pytest.fail)
+    assert main(["--cache", str(tmp_path)]) == 130
+    assert "the next run goes on" in capsys.readouterr().err
 
 
 def test_run_files_of_other_sources_are_deleted(trained, monkeypatch):

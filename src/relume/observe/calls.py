@@ -75,6 +75,8 @@ class Calls:
         fault: The first fault of ours; nothing is followed after it.
         codes: What is known of the functions that frames belong to.
         last_weighted: The linear layer or convolution of the present pass that returned last.
+        called: Modules by ``id``, numbered in the order of their calls; None: not wanted.
+        on_root: Called with an outermost module and what it returned, if set.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class Calls:
         self.last_weighted: nn.Module | None = None
         self._hooks: list[RemovableHandle] = []
         self.codes: Codes = {}
+        self.called: dict[int, int] | None = None
+        self.on_root: Callable[[nn.Module, Any], None] | None = None
         self._thread = 0
         self._input: weakref.ref[Tensor] | None = None
         self._last_root: weakref.ref[nn.Module] | None = None
@@ -140,6 +144,8 @@ class Calls:
         try:
             stack = self.stack
             is_quiet = stack[-1].is_quiet
+            if self.called is not None:
+                self.called.setdefault(id(module), len(self.called))
             if len(stack) == 1:
                 self.begin_pass(leading_rows(inputs))
                 self._remember(inputs)
@@ -191,6 +197,8 @@ class Calls:
                 self.last_weighted = module
             if kind.is_seen and output is not None:
                 self._on_return(module, inputs, output)
+            if len(stack) == 1 and self.on_root is not None and output is not None:
+                self.on_root(module, output)
         except Exception as error:  # noqa: BLE001
             self.fault = error
 

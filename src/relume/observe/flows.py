@@ -28,6 +28,26 @@ class _Copy:
     is_fresh: bool  # whether the update after it is still to come
 
 
+class WeightNorms:
+    """What one update did to single weights, scalars by the ``id`` of the weight.
+
+    Attributes:
+        gradients: Norms of the gradients, scaled where they are.
+        weights: Norms before the update.
+        moves: Norms of the update.
+    """
+
+    def __init__(self) -> None:
+        self.gradients: dict[int, Tensor] = {}
+        self.weights: dict[int, Tensor] = {}
+        self.moves: dict[int, Tensor] = {}
+
+    @staticmethod
+    def keep(where: dict[int, Tensor], weights: Sequence[Tensor], norms: Sequence[Tensor]) -> None:
+        """Keep a norm of each of some weights."""
+        where.update(zip(map(id, weights), norms, strict=True))
+
+
 class Flows:
     """Gradient norms, update-to-weight ratios, and how far single rows moved.
 
@@ -37,11 +57,15 @@ class Flows:
     Attributes:
         copied_bytes: What the copies take.
         uncopied: Names of the sites whose weights are too large to be copied.
+        norms: What was measured of single weights since the last update began, by ``id``.
+        before: Copies of single weights, by ``id``.
     """
 
     def __init__(self) -> None:
         self.copied_bytes = 0
         self.uncopied: set[str] = set()
+        self.norms = WeightNorms()
+        self.before: dict[int, Tensor] = {}
         self._copies: dict[int, _Copy] = {}
         self._scratch: dict[torch.device, Tensor] = {}
         self._pending: list[tuple[Tally, str, Tensor]] = []
@@ -68,6 +92,7 @@ class Flows:
             The norm of the gradients of all owners together; nan where it is not known at once.
         """
         self._awaited = parameters if has_closure else ()
+        self.norms = WeightNorms()
         for tally in tallies:
             if tally.owner and id(tally.owner[0]) in parameters:
                 self._copy(tally)
@@ -80,9 +105,11 @@ class Flows:
         for tally in tallies if parameters else ():
             if not tally.owner or id(tally.owner[0]) not in parameters:
                 continue
-            gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
-            if gradients:
-                norm = _norm(gradients) if scale is None else _norm(gradients) / scale
+            pairs = [(weight, weight.grad) for weight in tally.owner if weight.grad is not None]
+            if pairs:
+                parts = norms_of([gradient for _, gradient in pairs])
+                self.norms.keep(self.norms.gradients, [weight for weight, _ in pairs], parts)
+                norm = _joined(parts) if scale is None else _joined(parts) / scale
                 seen[id(tally.owner[0])] = self._note(tally, "gradient_norm", norm)
         norms = [norm for norm in seen.values() if norm is not None]
         return math.hypot(*norms) if norms and len(norms) == len(seen) else math.nan
@@ -133,8 +160,11 @@ class Flows:
         return statistics.median(copy.usual) if copy is not None and copy.usual else math.nan
 
     def _moved(self, copy: _Copy) -> Tensor:
-        moved = [self._difference(w, b) for w, b in zip(copy.weights, copy.before, strict=True)]
-        return _joined(moved) / _norm(copy.before)
+        moved = [self.difference(w, b) for w, b in zip(copy.weights, copy.before, strict=True)]
+        norms = norms_of(copy.before)
+        self.norms.keep(self.norms.moves, copy.weights, moved)
+        self.norms.keep(self.norms.weights, copy.weights, norms)
+        return _joined(moved) / _joined(norms)
 
     def row_changes(self, tally: Tally, units: Counts) -> Sums:
         """Return how far the rows of some units moved since the last armed step's update.
@@ -168,7 +198,7 @@ class Flows:
             _add(tally, what, value)
         self._pending.clear()
 
-    def _difference(self, weight: Tensor, before: Tensor) -> Tensor:
+    def difference(self, weight: Tensor, before: Tensor) -> Tensor:
         """Return the norm of a difference, computed in memory that is kept for it."""
         scratch = self._scratch.get(weight.device)
         if scratch is None or scratch.numel() < weight.numel() or scratch.dtype != weight.dtype:
@@ -198,6 +228,7 @@ class Flows:
             self.copied_bytes += size
             before = tuple(weight.detach().clone() for weight in tally.owner)
             self._copies[key] = _Copy(tally.owner, before, deque(maxlen=_KEPT), is_fresh=True)
+            self.before.update(zip(map(id, tally.owner), before, strict=True))
         elif not copy.is_fresh:
             torch._foreach_copy_(list(copy.before), [w.detach() for w in copy.weights])
             copy.is_fresh = True
@@ -209,8 +240,9 @@ def _add(tally: Tally, what: str, value: float) -> None:
     setattr(tally, what, getattr(tally, what) + Moments.of(value))
 
 
-def _norm(tensors: Sequence[Tensor]) -> Tensor:
-    return _joined([norm.float() for norm in torch._foreach_norm(list(tensors))])  # noqa: SLF001
+def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the norm of each, float32."""
+    return [norm.float() for norm in torch._foreach_norm(list(tensors))]  # noqa: SLF001
 
 
 def _joined(norms: Sequence[Tensor]) -> Tensor:

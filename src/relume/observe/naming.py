@@ -45,7 +45,7 @@ class Names:
             prefix = kind if number == 1 else f"{kind}#{number}"
         self._roots.append(root)
         for name, module in root.named_modules():
-            full = ".".join(part for part in (prefix, _plain(name)) if part)
+            full = ".".join(part for part in (prefix, plain_name(name)) if part)
             self._modules.setdefault(id(module), full)
             for own, parameter in module.named_parameters(recurse=False):
                 is_usual = own in {"weight", "bias"} or isinstance(module, _RECURRENT)
@@ -68,5 +68,6 @@ class Names:
         return name if count == 1 else f"{name}#{count}"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the name of a module or parameter without those of wrappers."""
     return _WRAPPERS.sub("", name).strip(".")

@@ -9,6 +9,7 @@ from torch import Tensor
 from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
 from relume.observe.loss_watch import LossWatch
+from relume.observe.observer import Observer, WeightSeries
 from relume.observe.pending import Epochs, OpenWindow
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
@@ -31,6 +32,8 @@ class Output:
         certificates: Of the units that fell silent.
         budget: Share of the time that watching may take; a quarter of it is for writing.
         losses: What was seen of the losses.
+        observers: What hands out facts.
+        weights: What is seen of single weights; None: nothing.
 
     Attributes:
         writer: The run file, from the first step on.
@@ -45,6 +48,9 @@ class Output:
         certificates: Certificates,
         budget: float,
         losses: LossWatch,
+        *,
+        observers: Sequence[Observer] = (),
+        weights: WeightSeries | None = None,
     ) -> None:
         self.open_writer = open_writer
         self.writer: RunWriter | None = None
@@ -54,6 +60,10 @@ class Output:
         self._certificates = certificates
         self._budget = budget
         self._losses = losses
+        self._observers = observers
+        self._weights = weights
+        self._known_weights = 0
+        self._facts_at = 1  # the step from which on facts are written again: they take a while
         self._window = OpenWindow(1)
         self._window_steps = WINDOW_STEPS
         self._closed = 0
@@ -119,13 +129,17 @@ class Output:
             writer.add_layers([tally.layer for tally in new])
             self._known_sites = len(tallies)
         self._window.add_layers([tally.end_window(step) for tally in tallies])
+        if self._weights is not None:
+            self._add_weights(writer, self._weights)
         writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
         writer.write_curve(self._curve.value())
+        if step >= self._facts_at:
+            self._facts_at = 2 * step
+            self._write_facts(writer)
         if self.metrics:
             self._write_metrics(writer)
         is_full = self._window.steps >= self._window_steps
         writer.add_scores(self._losses.take_scores(step, is_window_full=is_full))
-        writer.write_facts(self._losses.facts())
         if not self._certificates.is_empty:
             writer.write_deaths([self._certificates.value(t) for t in tallies])
         if self._unobserved.counts != self._told:
@@ -141,9 +155,21 @@ class Output:
         if ended is not None:
             self.writer.write_epoch(self._scored(ended))
         self.writer.add_scores(self._losses.end(step))
-        self.writer.write_facts(self._losses.facts())
         self.writer.write_deaths([self._certificates.value(t) for t in tallies])
+        self._write_facts(self.writer)
         self.writer.write_unobserved(self._unobserved.counts)
+
+    def _add_weights(self, writer: RunWriter, weights: WeightSeries) -> None:
+        new = weights.names[self._known_weights :]
+        if new:
+            writer.add_weights(new)
+            self._known_weights += len(new)
+        self._window.add_weights(weights.window())
+
+    def _write_facts(self, writer: RunWriter) -> None:
+        facts = [fact for observer in self._observers for fact in observer.facts()]
+        if facts:
+            writer.write_facts(facts)
 
     def _write_metrics(self, writer: RunWriter) -> None:
         for name in writer.write_metrics(self.metrics):

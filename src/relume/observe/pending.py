@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from relume.runs.records import Epoch, LayerWindow, Moments, Window
+from relume.runs.records import Epoch, LayerWindow, Moments, WeightWindow, Window, add_weights
 
 
 class OpenStep:
@@ -68,6 +68,7 @@ class OpenWindow:
         self._waiting: list[Tensor] = []
         self._rate = math.nan
         self._layers: list[LayerWindow] = []
+        self._weights: tuple[WeightWindow, ...] = ()
 
     def add(self, number: int, loss: float | Tensor | None, rate: float, *, is_armed: bool) -> None:
         """Add one step."""
@@ -88,6 +89,10 @@ class OpenWindow:
             else:
                 self._layers.append(part)
 
+    def add_weights(self, parts: tuple[WeightWindow, ...]) -> None:
+        """Add what was seen of each weight since the last time."""
+        self._weights = add_weights(self._weights, parts)
+
     def value(self) -> Window:
         """Return the window so far; losses on other devices are read now."""
         if self._waiting:
@@ -101,6 +106,7 @@ class OpenWindow:
             self._loss,
             self._rate,
             tuple(self._layers),
+            self._weights,
         )
 
 

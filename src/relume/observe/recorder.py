@@ -9,8 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -24,13 +23,15 @@ from relume.observe.deaths import (
     all_sources,
 )
 from relume.observe.flows import Flows
+from relume.observe.guarding import guarded
 from relume.observe.intercept import Interception, Switch
+from relume.observe.inventory import Inventory
 from relume.observe.loss_watch import LossWatch
 from relume.observe.naming import Names
 from relume.observe.output import Output
 from relume.observe.pending import OpenStep
 from relume.observe.quick import Quick
-from relume.observe.schedule import Budget, FixedPlan
+from relume.observe.schedule import Budget, FixedPlan, overhead_of
 from relume.observe.seams import Optimizer, Seams, rate_of
 from relume.observe.stepping import Stepper
 from relume.observe.tally import Tally
@@ -40,27 +41,6 @@ from relume.runs.store import RunWriter
 
 TIMED_STEPS = 4
 """Plain steps after a measured one that are timed."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _guarded(
-    method: Callable[Concatenate["Recorder", P], R],
-) -> Callable[Concatenate["Recorder", P], R | None]:
-    """Do nothing once there was a fault; keep the first one and let the training go on."""
-
-    @wraps(method)
-    def guard(self: "Recorder", /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        if self.fault is None:
-            try:
-                with self._lock:
-                    return method(self, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001
-                self.fail(error)
-        return None
-
-    return guard
 
 
 class Recorder:
@@ -76,6 +56,7 @@ class Recorder:
     Attributes:
         fault: The first fault of ours, after which nothing more is recorded; None so far.
         output: What is written, and the run file.
+        lock: Held while something is taken note of: a script may train in several threads.
     """
 
     def __init__(
@@ -91,7 +72,7 @@ class Recorder:
         self.unobserved = Unobserved()
         self.stepper = Stepper()
         self.plan: Budget | FixedPlan = Budget(budget) if period is None else FixedPlan(period)
-        self._lock = threading.RLock()  # a script may train in several threads
+        self.lock = threading.RLock()
         self._is_full = is_full
         self._paused_at_s = time.perf_counter()
         self._switch = Switch()
@@ -106,7 +87,16 @@ class Recorder:
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
-        self.output = Output(open_writer, self.unobserved, self._certificates, budget, self._losses)
+        self._inventory = Inventory(names, self._tap.calls, self._flows, self.unobserved)
+        self.output = Output(
+            open_writer,
+            self.unobserved,
+            self._certificates,
+            budget,
+            self._losses,
+            observers=[self._losses, *self._inventory.observers],
+            weights=self._inventory,
+        )
         self._step = OpenStep()
         self._quick = Quick(self._end_quick_step, self.fail, self._step)
         self._seams.quick = self._quick
@@ -173,15 +163,20 @@ class Recorder:
         """Take note of a loss that is about to be differentiated."""
         if self.fault is not None:
             return
-        with self._lock:
+        with self.lock:
             if self.stepper.has_leader or self._step.is_updating:
                 is_end = False
             else:
                 is_end = self.stepper.is_end_before_backward(self._weights())
             if self.stepper.is_by_hand and self._is_full:
                 self._flows.after_update(self._tap.tallies)
+                self._inventory.after_update(self.steps, is_by_hand=True)
             if is_end:
                 self._end_step(math.nan)
+            if self._is_armed and self._is_full:
+                began_s = time.thread_time()
+                self._inventory.before_backward(is_after_update=is_end)
+                self._step.own_s += time.thread_time() - began_s
             if loss is not None:
                 self._losses.before_backward(loss)
                 self._step.add_loss(loss)
@@ -190,7 +185,7 @@ class Recorder:
         """Take note of a backward pass that has ended."""
         if self.fault is not None:
             return
-        with self._lock:
+        with self.lock:
             if not (self._is_armed or self.stepper.is_by_hand):
                 return
             if self.stepper.is_by_hand:
@@ -204,7 +199,7 @@ class Recorder:
         """Take note of gradients and weights before an update."""
         if self.fault is not None:
             return
-        with self._lock:
+        with self.lock:
             self._step.is_updating = True
             if self._is_armed:
                 # A fused optimizer divides by the scale of the gradients itself.
@@ -215,30 +210,37 @@ class Recorder:
         """Take note of an update; it may end the step."""
         if self.fault is not None:
             return
-        with self._lock:
+        with self.lock:
             self._step.is_updating = False
             if self._is_armed and self._is_full:
                 began_s = time.thread_time()
                 norm = self._flows.after_update(self._tap.tallies)
+                self._inventory.after_update(self.steps + 1)
                 if math.isfinite(norm):
                     self._evidence.note_gradient(self.steps + 1, norm)
                 self._step.own_s += time.thread_time() - began_s
-            if self.stepper.is_end_after_update(optimizer):
+            before = self.steps
+            is_end = self.stepper.is_end_after_update(optimizer)
+            self._inventory.optimizers.note_update(
+                optimizer, before, self.steps, is_armed=self._is_armed and self._is_full
+            )
+            if is_end:
                 self._end_step(rate_of(optimizer))
 
-    @_guarded
+    @guarded
     def skip_update(self) -> None:
         """Take note of an update that was left out: its loss is none of a step's."""
         self._step.forget_losses()
         self._quick.losses.clear()
+        self._inventory.optimizers.forget_passes()
 
-    @_guarded
+    @guarded
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         self._work_up()
         self.output.begin_epoch(loader, self.steps)
 
-    @_guarded
+    @guarded
     def record_metric(self, name: str, value: float) -> None:
         """Record a score at the present step; what is no number is listed as not observed."""
         self.output.add_metric(name, self.steps, value)
@@ -271,6 +273,7 @@ class Recorder:
             )
             given = {id(weight) for group in groups for weight in group["params"]}
             norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
+            self._inventory.before_update(optimizer, step, has_closure=has_closure, scale=scale)
             self._evidence.note_gradient(step, norm)
         self._step.own_s += time.thread_time() - began_s
 
@@ -318,7 +321,7 @@ class Recorder:
             self.plan.note(now_s - self._step.began_s, 0.0, was_armed=False)
             self._step.begin(now_s)
         if number + 1 >= self.plan.next_step or time.perf_counter() >= self.output.write_at_s:
-            with self._lock:
+            with self.lock:
                 self._leave(number)
         else:
             quick.is_on = True
@@ -336,6 +339,7 @@ class Recorder:
             self.output.add(number, loss, rate, was_armed=was_armed)
             self._evidence.note_step(number, loss if isinstance(loss, float) else math.nan, rate)
         self._ended.clear()
+        self._inventory.optimizers.catch_up(self.steps)
 
     def _end_armed_step(self, number: int) -> None:
         self.armed_steps += 1
@@ -350,11 +354,13 @@ class Recorder:
         self._step.begin(time.thread_time())
         wanted = self.plan.is_armed(self.steps + 1)
         self._losses.begin_step(is_armed=wanted)
+        wanted, was_armed = self.plan.is_armed(self.steps + 1), self._is_armed
         if wanted != self._is_armed:
             (self._arm if wanted else self._disarm)()
         if wanted:
             self._quick.is_on = False
             self._tap.begin_step()
+            self._inventory.begin_step(is_by_hand=self.stepper.is_by_hand, was_armed=was_armed)
         else:
             self._open_quick()
 
@@ -373,9 +379,10 @@ class Recorder:
     def _disarm(self) -> None:
         self._switch.tap = None
         self._tap.disarm()
+        self._inventory.rest()
         self._is_armed = False
 
-    @_guarded
+    @guarded
     def _finish(self) -> None:
         self._work_up()
         self._flows.settle()
@@ -385,16 +392,4 @@ class Recorder:
 
     def overhead(self) -> Mapping[str, Any]:
         """Return what watching cost, as plain JSON data; what was not measured is left out."""
-        costs = self.plan.costs if isinstance(self.plan, FixedPlan) else self.plan
-        known = {
-            "armed_steps": self.armed_steps,
-            "steps": self.steps,
-            "armed_cost_s": costs.cost_s,
-            "step_s": costs.plain_s,
-        }
-        if isinstance(self.plan, Budget):
-            known |= {"budget": self.plan.share, "period": self.plan.period}
-        if self.steps and costs.plain_s > 0:
-            cost_s = max(0.0, costs.cost_s)
-            known["measured_share"] = cost_s * self.armed_steps / (costs.plain_s * self.steps)
-        return {name: value for name, value in known.items() if math.isfinite(value)}
+        return overhead_of(self.plan, self.steps, self.armed_steps)

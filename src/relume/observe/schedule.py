@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 Schedule = Callable[[int], bool]
 
@@ -130,3 +131,19 @@ class FixedPlan:
     def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
         """Take note of what a step took, for the report alone."""
         self.costs.note(duration_s, own_s, was_armed=was_armed)
+
+
+def overhead_of(plan: Budget | FixedPlan, steps: int, armed_steps: int) -> dict[str, Any]:
+    """Return what watching cost, as plain JSON data; what was not measured is left out."""
+    costs = plan.costs if isinstance(plan, FixedPlan) else plan
+    known = {
+        "armed_steps": armed_steps,
+        "steps": steps,
+        "armed_cost_s": costs.cost_s,
+        "step_s": costs.plain_s,
+    }
+    if isinstance(plan, Budget):
+        known |= {"budget": plan.share, "period": plan.period}
+    if steps and costs.plain_s > 0:
+        known["measured_share"] = max(0.0, costs.cost_s) * armed_steps / (costs.plain_s * steps)
+    return {name: value for name, value in known.items() if math.isfinite(value)}

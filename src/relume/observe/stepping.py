@@ -69,7 +69,7 @@ class Stepper:
         """
         if self._leader is not None or self.is_by_hand:
             return False
-        now = {id(weight): _fingerprint(weight) for weight in islice(weights, MOST_WATCHED)}
+        now = {id(weight): fingerprint(weight) for weight in islice(weights, MOST_WATCHED)}
         before, self._fingerprints = self._fingerprints, now
         is_changed = any(before.get(key, value) != value for key, value in now.items())
         is_replaced = bool(before) and before.keys().isdisjoint(now)  # each step makes new tensors
@@ -83,7 +83,7 @@ class Stepper:
         return self.is_by_hand
 
 
-def _fingerprint(weight: Tensor) -> object:
+def fingerprint(weight: Tensor) -> object:
     """Return something that changes with a tensor; on other devices than the CPU, its version."""
     if weight.device.type != "cpu" or not weight.numel():
         return weight._version  # noqa: SLF001

@@ -10,10 +10,14 @@ from relume.observe.intercept import Interception, Switch
 from relume.observe.loss_watch import LossWatch
 from relume.observe.naming import Names
 from relume.observe.own_activations import kind_of
+from relume.observe.recorder import Recorder
 from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
 from relume.runs.facts import LossFacts
+from relume.runs.query import read_run
+from relume.runs.run_file import Run
+from relume.runs.store import RunWriter
 
 
 class Watched:
@@ -110,3 +114,22 @@ def losses() -> Iterator[WatchedLosses]:
         watched.calls.detach()
         interception.remove()
     assert watched.fault is None, repr(watched.fault)
+
+
+@pytest.fixture
+def recorded(tmp_path) -> Callable[..., Run]:
+    """Return a function that records a training at every step and reads what came of it."""
+
+    def recording(train: Callable[[], object], **settings: object) -> Run:
+        path = tmp_path / "recorded.sqlite"
+        recorder = Recorder(lambda: RunWriter(path), **({"period": 1} | settings))
+        recorder.start()
+        try:
+            train()
+        finally:
+            recorder.stop()
+        recorder.output.writer.close()
+        assert recorder.fault is None, repr(recorder.fault)
+        return read_run(path)
+
+    return recording

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from relume.observe import loss_values
+from relume.observe.loss_facts import LossTotals
 from relume.observe.loss_values import MOST_ROWS, broadcast_shape
 from relume.observe.losses import LOSSES, Given
-from relume.observe.loss_facts import LossTotals
 from relume.runs.facts import Phase
 
 BY_NAME = {function.name: function for function in LOSSES}

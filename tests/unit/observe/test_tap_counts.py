@@ -151,10 +151,10 @@ def test_the_slopes_of_a_parametric_rectifier(watch):
 
 FORMS = {
     "torch.relu": torch.relu,
-    "torch.relu_": lambda z: torch.relu_(z),  # noqa: PLW0108 -- looked up when called
+    "torch.relu_": lambda z: torch.relu_(z),
     "functional": lambda z: nn.functional.relu(input=z),
     "functional in place": lambda z: nn.functional.relu(z, inplace=True),
-    "functional.relu_": lambda z: nn.functional.relu_(z),  # noqa: PLW0108
+    "functional.relu_": lambda z: nn.functional.relu_(z),
     "method": lambda z: z.relu(),
     "method in place": lambda z: z.relu_(),
     "clamp": lambda z: torch.clamp(z, min=0),
