@@ -2,9 +2,9 @@
 
 What it detects
     A plain recurrent layer (not LSTM or GRU) with ReLU whose last hidden state is at least twice
-    as many times the one after the first step as there are steps, or no finite number; and one, with tanh or ReLU, whose
-    recurrent matrix shrinks a signal below a millionth over the longest sequence, in a training
-    that does poorly.
+    as many times the one after the first step as there are steps, or no finite number; and one,
+    with tanh or ReLU, whose recurrent matrix shrinks a signal below a millionth over the longest
+    sequence, in a training that does poorly.
 
 Why it matters
     Gradients along time are multiplied by the same matrix: what grows forwards does so backwards,
@@ -21,7 +21,8 @@ Remedies, with safety
 Options
     ``GROWTH`` 2 times the steps: a plain sum of equal inputs grows by their number. A warning
     where the training does poorly, the loss blew up, or the spectral radius is above ``RADIUS``
-    1.2, which makes 100 of 1 in 25 steps; a note otherwise. ``FADED`` 1e-6 over at least ``FEWEST_STEPS`` 10 steps.
+    1.2, which makes 100 of 1 in 25 steps; a note otherwise. ``FADED`` 1e-6 over at least
+    ``FEWEST_STEPS`` 10 steps.
 
 References:
     Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013; Le et
