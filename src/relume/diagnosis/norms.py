@@ -11,8 +11,11 @@ GAP = 1.5
 """An evaluation loss this many times the training loss of the same time is a gap."""
 LEAST_GAP = 0.1
 """And the difference is at least this share of the loss of guessing."""
-SHIFT = 0.5
-"""Batch means off the running means by this many running standard deviations, beyond chance."""
+SHIFT = 0.75
+"""Batch means off the running means by this many running standard deviations, beyond chance.
+
+Healthy trainings show up to 0.4 while they learn fast.
+"""
 SPREAD = 2.0
 """Batch variances this many times the running ones, or less than one part in as many."""
 

@@ -124,7 +124,7 @@ def deep(activation: type[nn.Module]) -> None:
     model.append(nn.Linear(32, 3))
     for linear in model[:-1:2]:
         nn.init.kaiming_normal_(linear.weight)
-    learn(model, x, y, optimizer=torch.optim.SGD(model.parameters(), 0.01))
+    learn(model, x, y, optimizer=torch.optim.SGD(model.parameters(), 0.05))
 
 
 def exploding(lr: float) -> None:
@@ -238,7 +238,7 @@ def output(*more: nn.Module) -> None:
 
 SICK: dict[Code, Callable[[], None]] = {
     Code.DEAD_UNITS: lambda: dead_units(40),
-    Code.DYING_UNITS: lambda: dying_units(0.5),
+    Code.DYING_UNITS: lambda: dying_units(0.3),
     Code.DEAD_AT_START: lambda: dead_at_start(-20.0),
     Code.DEAD_LAYER: lambda: dead_units(64),
     Code.DORMANT_UNITS: lambda: scaled(nn.GELU(), 1e-4, 30, out=1e-4),
@@ -255,7 +255,7 @@ SICK: dict[Code, Callable[[], None]] = {
     Code.TRAIN_EVAL_GAP: lambda: slow_statistics(0.001),
     Code.TINY_BATCHES: lambda: tiny_batches(3),
     Code.CHANNEL_DRIFT: lambda: sorted_rows(True),
-    Code.RECURRENT_GROWTH: lambda: recurrent("relu", 3.0),
+    Code.RECURRENT_GROWTH: lambda: recurrent("relu", 8.0),
     Code.DEFAULT_TANH: lambda: recurrent("tanh"),
     Code.RELU_ON_OUTPUT: lambda: output(nn.ReLU()),
 }

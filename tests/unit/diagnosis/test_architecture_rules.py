@@ -30,7 +30,7 @@ def recurrent(**changed: object) -> RecurrentFacts:
         (recurrent(growth=500.0, spectral_radius=1.05), FALLING, "note"),
         (recurrent(growth=500.0, spectral_radius=1.05), STUCK, "warning"),
         (recurrent(growth=math.inf, spectral_radius=2.5), FALLING, "warning"),
-        (recurrent(growth=20.0), STUCK, None),
+        (recurrent(growth=50.0), STUCK, None),
         (recurrent(nonlinearity="tanh", spectral_radius=0.5), STUCK, "warning"),  # 0.5^30 = 9e-10
         (recurrent(nonlinearity="tanh", spectral_radius=0.5), FALLING, None),
         (recurrent(nonlinearity="tanh", spectral_radius=0.9), STUCK, None),  # 0.9^30 = 0.04

@@ -2,8 +2,8 @@
 
 What it detects
     Batch-norm layers of which the means of the last batches lay off the running means by more
-    than half a running standard deviation beyond chance, and whose running means moved by at least
-    one deviation since the first step.
+    than three quarters of a running standard deviation beyond chance, and whose running means
+    moved by at least one deviation since the first step.
 
 Why it matters
     The running statistics follow batches slowly: where those differ from one another (rows sorted
@@ -18,7 +18,7 @@ Remedies, with safety
     (changes model).
 
 Options
-    ``SHIFT`` 0.5 running standard deviations beyond the error of a mean of so many values;
+    ``SHIFT`` 0.75 running standard deviations beyond the error of a mean of so many values;
     ``DRIFT`` 1. A warning where the evaluation loss shows a gap (1.5 times the training loss) or
     the training does poorly. ``FEWEST_PASSES`` 20: before, running statistics are still arriving.
 

@@ -90,9 +90,7 @@ def _found(reading: Reading, spike: Spike, step: int) -> Finding:
     return Finding(
         code=Code.EXPLODING_GRADIENT,
         severity=Severity.NOTE if has_recovered else Severity.WARNING,
-        message=f"gradients exploded: that of {spike.name} reached {short(spike.greatest)}, "
-        f"{times(spike.times)} times its usual norm, and the largest update was "
-        f"{times(spike.update)} times the weight",
+        message=f"gradients exploded: {_said(spike)}",
         where=spike.name,
         first_step=step,
         evidence={
@@ -105,6 +103,16 @@ def _found(reading: Reading, spike: Spike, step: int) -> Finding:
         strength=spike.strength,
         remedies=REMEDIES,
     )
+
+
+def _said(spike: Spike) -> str:
+    parts = []
+    if spike.times >= SPIKE:
+        times_usual = f"{times(spike.times)} times its usual norm"
+        parts.append(f"that of {spike.name} reached {short(spike.greatest)}, {times_usual}")
+    if spike.update >= WHOLE_UPDATE:
+        parts.append(f"an update was {times(spike.update)} times as large as {spike.name}")
+    return ", and ".join(parts)
 
 
 RULE = Rule(

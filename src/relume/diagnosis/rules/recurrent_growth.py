@@ -1,14 +1,14 @@
 """A recurrent layer whose state grows, or fades, by orders of magnitude along a sequence.
 
 What it detects
-    A plain recurrent layer (not LSTM or GRU) with ReLU whose last hidden state is at least 100
-    times the one after the first step, or no finite number; and one, with tanh or ReLU, whose
-    recurrent matrix shrinks a signal below a millionth over the longest sequence, in a training
-    that does poorly.
+    A plain recurrent layer (not LSTM or GRU) with ReLU whose last hidden state is at least twice
+    as many times the one after the first step as there are steps, or no finite number; and one,
+    with tanh or ReLU, whose recurrent matrix shrinks a signal below a millionth over the longest
+    sequence, in a training that does poorly.
 
 Why it matters
-    Gradients along time are multiplied by the same matrix: what grows a hundredfold forwards does
-    so backwards, and what fades leaves early steps without gradient.
+    Gradients along time are multiplied by the same matrix: what grows forwards does so backwards,
+    and what fades leaves early steps without gradient.
 
 What else it could be
     Sequences whose own size grows; sums over time. A task that needs the last steps alone: fading
@@ -19,9 +19,10 @@ Remedies, with safety
     norm (changes training); use LSTM or GRU (changes model).
 
 Options
-    ``GROWTH`` 100: the sum of a hundred equal inputs grows as much. A warning where the training
-    does poorly, the loss blew up, or the spectral radius is above ``RADIUS`` 1.2, which makes 100
-    of 1 in 25 steps; a note otherwise. ``FADED`` 1e-6 over at least ``FEWEST_STEPS`` 10 steps.
+    ``GROWTH`` 2 times the steps: a plain sum of equal inputs grows by their number. A warning
+    where the training does poorly, the loss blew up, or the spectral radius is above ``RADIUS``
+    1.2, which makes 100 of 1 in 25 steps; a note otherwise. ``FADED`` 1e-6 over at least
+    ``FEWEST_STEPS`` 10 steps.
 
 References:
     Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013; Le et
@@ -40,7 +41,7 @@ from relume.diagnosis.rule import Rule
 from relume.runs.facts import RecurrentFacts
 from relume.runs.wording import short, times
 
-GROWTH = 100.0
+GROWTH = 2.0
 RADIUS = 1.2
 FADED = 1e-6
 FEWEST_STEPS = 10
@@ -68,7 +69,11 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 
 def _grows(fact: RecurrentFacts) -> bool:
     is_lost = math.isinf(fact.growth) or (math.isnan(fact.growth) and fact.spectral_radius > RADIUS)
-    return fact.nonlinearity == "relu" and (is_lost or fact.growth >= GROWTH)
+    return fact.nonlinearity == "relu" and (is_lost or fact.growth >= _most(fact))
+
+
+def _most(fact: RecurrentFacts) -> float:
+    return GROWTH * fact.time_steps
 
 
 def _fading(fact: RecurrentFacts) -> float:
@@ -85,11 +90,11 @@ def _grown(reading: Reading, fact: RecurrentFacts) -> Finding:
         message=f"the state of {fact.name} grows {size} over {fact.time_steps} steps",
         where=fact.name,
         first_step=1,
-        evidence=_evidence(fact) | {"threshold": GROWTH},
+        evidence=_evidence(fact) | {"threshold": _most(fact)},
         cause=f"the recurrent matrix multiplies by up to {short(fact.spectral_radius)} a step"
         if fact.spectral_radius > 1
         else "",
-        strength=max(1.0, fact.growth / GROWTH) if math.isfinite(fact.growth) else 10.0,
+        strength=max(1.0, fact.growth / _most(fact)) if math.isfinite(fact.growth) else 10.0,
         remedies=REMEDIES,
     )
 

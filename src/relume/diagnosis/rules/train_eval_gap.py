@@ -1,9 +1,9 @@
 """A network that does well in training mode and badly in evaluation, because of its batch norm.
 
 What it detects
-    Batch-norm layers whose running statistics are not those of the batches (means off by half a
-    running standard deviation more than chance, or variances off by a factor of two), while the
-    evaluation loss is at least 1.5 times the training loss of the same steps.
+    Batch-norm layers whose running statistics are not those of the batches (means off by three
+    quarters of a running standard deviation more than chance, or variances off by a factor of
+    two), while the evaluation loss is at least 1.5 times the training loss of the same steps.
 
 Why it matters
     In training the batch's own mean and variance are used, in evaluation the running ones. Where
@@ -20,8 +20,8 @@ Remedies, with safety
     layer norm, which know no modes (changes model).
 
 Options
-    ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.5 beyond the error of a
-    mean of so many values; ``SPREAD`` 2. Healthy running statistics stay within a quarter of each.
+    ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.75 beyond the error of a
+    mean of so many values; ``SPREAD`` 2. Healthy running statistics show shifts of up to 0.4.
 
 References:
     Ioffe & Szegedy, "Batch normalization", ICML 2015, algorithm 2; Wu & Johnson, "Rethinking
