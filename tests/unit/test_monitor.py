@@ -2,12 +2,16 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules import module as torch_modules
 
 from relume.errors import OutputError
 from relume.monitor import ALIVE_ROWS, Monitor
-from relume.observe.probe import Measurement, Probe
+from relume.observe.flows import Flows
+from relume.observe.intercept import Interception
+from relume.observe.model_tap import ModelTap
+from relume.observe.pending import OpenWindow
 from relume.observe.schedule import every
-from relume.observe.sites import find_sites
+from relume.observe.tally import Tally
 from relume.runs.query import read_run
 from relume.runs.records import NEVER, Epoch
 from relume.runs.store import RunWriter
@@ -25,23 +29,23 @@ def model_with_a_dead_unit():
 
 def train(monitor, model, steps):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for step in range(1, steps + 1):
-        with monitor.step(step, len(X)):
-            optimizer.zero_grad()
-            loss = model(X).square().mean()
-            loss.backward()
-            monitor.before_update()
-            optimizer.step()
-            monitor.after_update(step, loss.item(), 0.01)
-    monitor.close_window()
+    with monitor.watching():
+        for step in range(1, steps + 1):
+            with monitor.step(step):
+                optimizer.zero_grad()
+                loss = model(X).square().mean()
+                loss.backward()
+                monitor.before_update()
+                optimizer.step()
+                monitor.after_update(step, loss.item(), 0.01)
+        monitor.close_window()
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def watched(path, model, **options):
     writer = RunWriter(path)
-    probe = Probe(find_sites(model, X[:2]))
-    options = {"armed": every(4, first=2), "window_steps": 10} | options
-    return Monitor(probe, writer, **options), writer
+    options = {"armed": every(4, first=2), "window_steps": 10, "example": X[:2]} | options
+    return Monitor(model, writer, **options), writer
 
 
 def test_a_training_is_recorded(tmp_path):
@@ -105,9 +109,14 @@ FAULTS = [
     (RunWriter, "set_layers"),
     (RunWriter, "write_window"),
     (RunWriter, "is_due"),
-    (Probe, "watching"),
-    (Measurement, "before_update"),
-    (Measurement, "layers"),
+    (RunWriter, "write_deaths"),
+    (ModelTap, "arm"),
+    (ModelTap, "call"),
+    (Interception, "patch"),
+    (Flows, "before_update"),
+    (Flows, "after_update"),
+    (Tally, "end_step"),
+    (OpenWindow, "add"),
 ]
 
 
@@ -123,14 +132,14 @@ def test_a_fault_of_ours_never_reaches_the_training(tmp_path, monkeypatch, owner
     assert str(monitor.fault) == "planted"
     monitor.end_epoch(Epoch(1, 25, 1.0, 1.0, 0.5, 0.01, 0, 8))
     monitor.examine(model, [X], held_out_rows=0)
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert not torch_modules._global_forward_hooks
+    assert not torch_modules._global_forward_pre_hooks
+    assert not hasattr(torch.relu, "__wrapped__")
     writer.close()
 
 
 def test_a_fault_inside_a_hook_turns_the_recording_off(tmp_path, monkeypatch):
-    from relume.kernels import unit_stats
-
-    monkeypatch.setattr(unit_stats, "sums", lambda *_: 1 / 0)
+    monkeypatch.setattr(Tally, "add_gradient", lambda *_: 1 / 0)
     model = model_with_a_dead_unit()
     monitor, writer = watched(tmp_path / "run", model)
     assert torch.equal(train(monitor, model, 25), bare_weights())
@@ -141,9 +150,11 @@ def test_a_fault_inside_a_hook_turns_the_recording_off(tmp_path, monkeypatch):
 def test_a_fault_of_the_training_is_the_trainings_own(tmp_path):
     model = model_with_a_dead_unit()
     monitor, writer = watched(tmp_path / "run", model)
-    with pytest.raises(KeyError), monitor.step(1, 64):
+    relu = torch.relu
+    with pytest.raises(KeyError), monitor.watching(), monitor.step(1):
         model(X)
         raise KeyError("theirs")
     assert monitor.fault is None
-    assert not any(m._forward_hooks for m in model.modules())
+    assert not torch_modules._global_forward_hooks
+    assert torch.relu is relu
     writer.close()

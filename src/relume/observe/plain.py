@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 
-def is_plain(z: Tensor) -> bool:
+def is_plain(z: Tensor, *, may_be_complex: bool = False) -> bool:
     """Whether there is a real tensor of floats behind it: no fake, no wrapper of torch.func."""
     kind = type(z)
     return (
         (kind is Tensor or kind is nn.Parameter)
-        and z.is_floating_point()
+        and (z.is_floating_point() or (may_be_complex and z.is_complex()))
         and z.layout is torch.strided
         and not z.is_meta
         and not z.is_nested

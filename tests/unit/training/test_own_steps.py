@@ -156,16 +156,16 @@ def test_a_gan_is_watched_pass_by_pass_and_optimizer_by_optimizer(tmp_path):
     names = [layer.name for layer in run.layers]
     assert names == [
         "generator.network.hidden.0.activation", "generator.network.hidden.1.activation",
+        "tanh(generator.network.head)",
         "discriminator.hidden.0.activation", "discriminator.hidden.1.activation",
     ]  # fmt: skip
     first, *later = run.windows
     parts = (first + later[0] + later[1] + later[2]).layers
-    # Four steps; the first one finds the sites, the others measure them.
-    assert [part.activity.rows for part in parts] == [3 * 35] * 2 + [3 * 3 * 35] * 2
-    assert [part.gradient_norm.count for part in parts] == [3] * 4
+    assert [part.activity.rows for part in parts] == [4 * 35] * 3 + [4 * 3 * 35] * 2
+    assert [part.gradient_norm.count for part in parts] == [4] * 5
     assert all(part.update_ratio.greatest < 0.2 for part in parts)
     assert all(part.update_ratio.least > 0 for part in parts)
-    assert [activity.rows for activity in run.examination] == [70] * 4
+    assert [activity.rows for activity in run.examination] == [70] * 5
     assert run.info.status == "finished"
     assert set(run.losses[2]) == {"discriminator", "generator"}
     for name in ("discriminator", "generator"):
@@ -201,8 +201,8 @@ def test_the_flow_of_each_optimizer_against_a_hand_computation(tmp_path):
     relume.fit(model, X, step=spying, out=tmp_path / "a", epochs=2, batch_size=70, every=1)
     (window,) = read_run(tmp_path / "a" / "run.sqlite").windows[1:]
     gradient, _, ratio = seen[3:]
-    assert window.layers[2].gradient_norm.mean == pytest.approx(gradient, rel=1e-5)
-    assert window.layers[2].update_ratio.mean == pytest.approx(ratio, rel=1e-4)
+    assert window.layers[3].gradient_norm.mean == pytest.approx(gradient, rel=1e-5)
+    assert window.layers[3].update_ratio.mean == pytest.approx(ratio, rel=1e-4)
 
 
 def test_a_tuple_of_modules_is_numbered_and_handed_over_as_it_is(tmp_path):
@@ -214,7 +214,7 @@ def test_a_tuple_of_modules_is_numbered_and_handed_over_as_it_is(tmp_path):
         return step(models, real)
 
     result = relume.fit(pair, X.numpy(), step=checked, out=tmp_path / "a", epochs=1)
-    assert result.run.layers[2].name == "1.hidden.0.activation"
+    assert result.run.layers[3].name == "1.hidden.0.activation"
     assert any("examine=" in note for note in result.notes)
     assert not result.run.examination
 
@@ -264,7 +264,7 @@ def test_a_site_that_is_used_late_joins_late(tmp_path):
     run = result.run
     assert [layer.name for layer in run.layers] == ["first.1", "second.1"]
     rows = [[part.activity.rows for part in window.layers] for window in run.windows]
-    assert np.sum(rows, axis=0).tolist() == [19 * 70, 7 * 70]
+    assert np.sum(rows, axis=0).tolist() == [20 * 70, 8 * 70]
     assert len(run.lifetimes) == 2
     assert "not observed, since not called: never" in result.notes
 
