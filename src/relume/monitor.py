@@ -20,7 +20,7 @@ from relume.observe.falls import note_falls
 from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.model_tap import ModelTap, armed
-from relume.observe.modes import evaluating
+from relume.observe.modes import evaluating, uncompiled
 from relume.observe.pending import OpenWindow
 from relume.observe.schedule import Schedule
 from relume.observe.tally import LazyLifetimes, Tally
@@ -236,7 +236,7 @@ class Monitor:
             call: What is called with each batch instead of the model.
         """
         tap = ModelTap(model, Unobserved(), in_evaluation=True)
-        with self.watching(), evaluating(model), armed(tap, self._switch):
+        with self.watching(), uncompiled(), evaluating(model), armed(tap, self._switch):
             for number, batch in enumerate(batches):
                 if number == 0:
                     self._learn(tap, call or model, batch)

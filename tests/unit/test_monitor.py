@@ -13,7 +13,7 @@ from relume.observe.pending import OpenWindow
 from relume.observe.schedule import every
 from relume.observe.tally import Tally
 from relume.runs.query import read_run
-from relume.runs.records import NEVER, Epoch
+from relume.runs.records import NEVER, Cause, Epoch
 from relume.runs.store import RunWriter
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
@@ -158,3 +158,80 @@ def test_a_fault_of_the_training_is_the_trainings_own(tmp_path):
     assert not torch_modules._global_forward_hooks
     assert torch.relu is relu
     writer.close()
+
+
+KILLED_AT = 12
+
+
+def killed_in_the_middle(monitor, model, steps, *, first=1):
+    """Train; the update of one step throws unit 5 far away."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with monitor.watching():
+        for step in range(first, steps + 1):
+            with monitor.step(step):
+                optimizer.zero_grad()
+                loss = model(X).square().mean()
+                loss.backward()
+                monitor.before_update()
+                optimizer.step()
+                if step == KILLED_AT:
+                    with torch.no_grad():
+                        model[0].bias[5] = -100.0
+                monitor.after_update(step, loss.item(), 1e-3)
+        monitor.close_window()
+
+
+def test_a_death_is_certified_and_the_certificate_outlives_an_interruption(tmp_path):
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model)
+    killed_in_the_middle(monitor, model, 20)
+    lifetimes = monitor.lifetimes
+    writer.close()
+    before = read_run(tmp_path / "run").deaths[0]
+    assert (before.last_fired[5], before.first_silent[5]) == (KILLED_AT, 16)
+    assert before.cause[[2, 5, 1]].tolist() == [Cause.FROM_START, Cause.LARGE_UPDATE, Cause.ALIVE]
+    assert before.row_change[5] > 10
+    writer = RunWriter(tmp_path / "run", resume_after=20)
+    options = {"armed": every(4, first=2), "window_steps": 10, "example": X[:2]}
+    resumed = Monitor(model, writer, **options)
+    with resumed.watching():
+        resumed.resume(lifetimes)
+        killed_in_the_middle(resumed, model, 40, first=21)
+    writer.close()
+    assert resumed.fault is None
+    run = read_run(tmp_path / "run")
+    assert run.deaths[0].cause.tolist() == before.cause.tolist()
+    assert run.deaths[0].row_change[5] == before.row_change[5]
+    assert run.lifetimes[0].silent_rows[[1, 2, 5]].tolist() == [0, 12 * 64, 7 * 64]
+
+
+def test_a_record_of_other_layers_is_not_gone_on_with(tmp_path):
+    monitor, writer = watched(tmp_path / "run", model_with_a_dead_unit())
+    killed_in_the_middle(monitor, monitor._model, 4)
+    writer.close()
+    writer = RunWriter(tmp_path / "run", resume_after=4)
+    other = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.ReLU(), nn.Linear(8, 1))
+    resumed = Monitor(other, writer, armed=every(1), window_steps=1, example=X[:2])
+    with resumed.watching():
+        pass
+    writer.close()
+    assert "other layers" in str(resumed.fault)
+    assert [layer.name for layer in read_run(tmp_path / "run").layers] == ["1"]
+
+
+def test_a_fit_that_is_watched_is_seen_by_both(tmp_path):
+    import relume
+
+    bare = bare_weights()
+    model = model_with_a_dead_unit()
+    with relume.watch(out=tmp_path / "outer", every=1, quiet=True, report=False) as outer:
+        monitor, writer = watched(tmp_path / "run", model)
+        assert torch.equal(train(monitor, model, 25), bare)
+        writer.close()
+    assert outer.fault is None
+    assert monitor.fault is None
+    rows = [
+        run.windows[0].layers[0].activity.rows for run in (outer.run, read_run(tmp_path / "run"))
+    ]
+    assert rows == [25 * 64 + 2, 4 * 64]  # two rows found the sites
+    assert not hasattr(torch.relu, "__wrapped__")

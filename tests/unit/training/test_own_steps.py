@@ -544,3 +544,55 @@ def test_a_loss_that_is_not_finite_is_said(tmp_path):
 
     result = relume.fit(nn.Linear(1, 1), torch.ones(8, 1), step=step, out=tmp_path)
     assert any(note.startswith("diverged in epoch 1") for note in result.notes)
+
+
+def test_what_a_step_calls_is_placed_measured_or_listed(tmp_path):
+    """Functions are seen with their lines, slopes too; a loss and another network are no layers."""
+    from torch.nn.functional import leaky_relu
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 6), nn.Linear(6, 5)
+            self.slope, self.head = nn.PReLU(5, init=0.2), nn.Linear(5, 1)
+
+        def forward(self, x):
+            x = leaky_relu(self.first(x), 0.1)
+            torch.tanh(torch.complex(x, x))
+            return self.head(self.slope(self.second(x)))
+
+    torch.manual_seed(0)
+    model, teacher = Net(), nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+
+    def step(model, x):
+        output = model(x)
+        return nn.functional.softplus(output - teacher(x)).mean() + output.relu().mean()
+
+    result = relume.fit(model, X, step=step, out=tmp_path / "a", epochs=2, batch_size=35, every=1)
+    run = result.run
+    assert [layer.name for layer in run.layers] == ["leaky_relu(first)", "slope"]
+    assert all(layer.place.startswith("test_own_steps.py:") for layer in run.layers)
+    slope = run.windows[0].layers[1].slope
+    assert (slope.count, slope.least) == (5, pytest.approx(0.2))
+    assert [(missed.what, missed.count) for missed in run.unobserved] == [
+        ("tanh of complex numbers", 4)
+    ]
+    assert run.unobserved[0].place.startswith("test_own_steps.py:")
+    assert [activity.rows for activity in run.examination] == [70, 70]
+    assert result.notes == ()
+
+
+def test_a_compiled_model_is_observed(tmp_path):
+    model, bare = mlp(), mlp()
+    compiled = torch.compile(model, backend="eager")
+    options = {"step": squared, "epochs": 3, "batch_size": 35, "every": 1, "seed": 4}
+    result = relume.fit(
+        compiled, (X, Y), out=tmp_path / "a", examine=lambda m, batch: m(batch[0]), **options
+    )
+    relume.fit(bare, (X, Y), out=tmp_path / "b", **options)
+    assert torch.equal(flat(model), flat(bare))
+    run = result.run
+    assert [layer.name for layer in run.layers] == ["1"]
+    assert sum(window.layers[0].activity.rows for window in run.windows) == 6 * 35
+    assert run.examination[0].rows == 70
+    assert result.notes == ()
