@@ -317,10 +317,8 @@ class ArmedTap:
         """Return the site of a call seen for the first time, which may be a known one's again."""
         if self.calls.root is not None:
             self.names.learn(self.calls.root)
-        weights, is_channels_first = fed
-        axis = unit_axis(
-            z, weights, is_channels_first=is_channels_first, keeps_units=reading.keeps_units
-        )
+        weights, is_first = fed
+        axis = unit_axis(z, weights, is_channels_first=is_first, keeps_units=reading.keeps_units)
         same = (origin.identity(weights), name, reading.activation, z.shape[axis])
         known = self._by_owner.get(same)
         if known is not None and (weights or not origin.is_activation or origin.is_loose):
@@ -350,11 +348,9 @@ class ArmedTap:
 
     def _see_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
         read = read_module(module)
-        if read is None or not isinstance(output, Tensor):
+        if read is None or not self.counts_now():
             return
-        if not is_plain(output, may_be_complex=True):
-            return
-        if not self.counts_now():
+        if not isinstance(output, Tensor) or not is_plain(output, may_be_complex=True):
             return
         if not inputs and read.source is Source.INPUT:
             return  # given by name: torch tells hooks nothing of it
