@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
 from relume.observe.data_watch import DataWatch
-from relume.observe.deaths import EXCESS, MOVED, Certificates, Evidence, Move, all_sources
+from relume.observe.deaths import Certificates, Evidence
+from relume.observe.falls import note_falls
 from relume.observe.flows import Flows
 from relume.observe.guarding import guarded
 from relume.observe.intercept import Interception, Switch
@@ -28,7 +29,6 @@ from relume.observe.quick import Quick
 from relume.observe.schedule import Budget, FixedPlan, overhead_of
 from relume.observe.seams import Optimizer, Seams, rate_of
 from relume.observe.stepping import Stepper
-from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
 from relume.runs.store import RunWriter
@@ -267,8 +267,7 @@ class Recorder:
         tallies, step = self._tap.tallies, self.steps + 1
         if self._is_full:
             self._evidence.note_input(step, self._tap.calls.last_input)
-        for tally in tallies:
-            self._note_falls(tally, step)
+        self._note_falls(step)
         if self._is_full:
             groups = (
                 optimizer.param_groups if optimizer is not None else [{"params": self._weights()}]
@@ -279,17 +278,8 @@ class Recorder:
             self._evidence.note_gradient(step, norm)
         self._step.own_s += time.thread_time() - began_s
 
-    def _note_falls(self, tally: Tally, step: int) -> None:
-        fell = tally.end_step(step)
-        if fell is not None:
-            flows, tallies = self._flows, self._tap.tallies
-            move = Move(
-                flows.row_changes(tally, fell),
-                flows.usual_update(tally),
-                lambda: max(map(flows.change, all_sources(tally)), default=0.0),
-                lambda: flows.have_all_moved(tallies, MOVED, EXCESS * (step - self._last_armed)),
-            )
-            self._certificates.note(tally, fell, move, step)
+    def _note_falls(self, step: int) -> None:
+        note_falls(self._tap.tallies, step, self._last_armed, self._flows, self._certificates)
 
     def _end_step(self, rate: float) -> None:
         """End a step; one that is not armed is noted down, and worked up with the next ones."""
@@ -348,8 +338,7 @@ class Recorder:
         fault = self._tap.fault or self._tap.calls.fault or self._losses.fault
         if fault is not None:
             raise fault
-        for tally in self._tap.tallies:
-            self._note_falls(tally, number)
+        self._note_falls(number)
         self._last_armed = number
 
     def _begin_step(self) -> None:
