@@ -107,4 +107,6 @@ class NotJudged:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
+    if hasattr(value, "item"):  # a number of NumPy's
+        value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

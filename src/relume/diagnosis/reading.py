@@ -123,8 +123,13 @@ class Reading:
 
     @cached_property
     def early_loss(self) -> float:
-        """Mean loss over the first tenth of the training; nan without losses."""
-        return float(self.losses[: self._tenth].mean()) if len(self.losses) else math.nan
+        """Mean loss over the first tenth of the training, or its first one if that is less.
+
+        The first tenth may hold a spike, to fall from which is nothing learned. nan without losses.
+        """
+        if not len(self.losses):
+            return math.nan
+        return float(min(self.losses[0], self.losses[: self._tenth].mean()))
 
     @cached_property
     def late_loss(self) -> float:

@@ -67,7 +67,8 @@ def scored(model: nn.Module, x: Tensor, y: Tensor, *, is_in_training_mode: bool 
     """Return what scores a model after an epoch, as scripts do."""
 
     def score() -> None:
-        model.train(is_in_training_mode)
+        if not is_in_training_mode:
+            model.eval()
         with torch.no_grad():
             for start in range(0, len(x), 64):
                 F.cross_entropy(model(x[start : start + 64]), y[start : start + 64])
@@ -168,7 +169,7 @@ def first_loss(scale: float) -> None:
     model = perceptron()
     with torch.no_grad():
         model[-1].weight.mul_(scale)
-    learn(model, x, y, lr=1e-4)
+    learn(model, x, y, lr=1e-3)
 
 
 def linear_stack(is_sick: bool) -> None:
@@ -271,8 +272,8 @@ def noise_targets(is_sick: bool) -> None:
 def jumping(lr: float) -> None:
     x, _, amount = rows()
     model = perceptron(1)
-    learn(model, x, amount[:, None], F.mse_loss,
-          optimizer=torch.optim.Adam(model.parameters(), lr), steps=240)  # fmt: skip
+    optimizer = torch.optim.SGD(model.parameters(), lr)
+    learn(model, x, amount[:, None], F.mse_loss, optimizer=optimizer, steps=240)
 
 
 def plateau(is_sick: bool) -> None:
@@ -285,7 +286,18 @@ def plateau(is_sick: bool) -> None:
     learn(model, x, y, F.mse_loss, steps=240, optimizer=torch.optim.SGD(model.parameters(), 0.02))
 
 
-def few_rows(is_sick: bool, *, shuffled: bool = False) -> None:
+def cut_short(is_sick: bool) -> None:
+    """A noisy amount; the sick training ends while it still learns."""
+    x, _, _ = rows()
+    noise = torch.randn(ROWS, generator=torch.Generator().manual_seed(7))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, 1))
+    y = (x[:, 0] + noise)[:, None]
+    optimizer = torch.optim.SGD(model.parameters(), 0.001 if is_sick else 0.02)
+    learn(model, x, y, F.mse_loss, optimizer=optimizer, steps=300 if is_sick else 1500)
+
+
+def few_rows(is_sick: bool, *, shuffled: bool = False, steps: int = 400) -> None:
     x, y, _ = rows()
     x_held, y_held, _ = rows(1)
     if shuffled:
@@ -293,7 +305,7 @@ def few_rows(is_sick: bool, *, shuffled: bool = False) -> None:
     if is_sick:
         x, y = x[:64], y[:64]
     model = perceptron()
-    learn(model, x, y, steps=400, after_epoch=scored(model, x_held, y_held))
+    learn(model, x, y, steps=steps, after_epoch=scored(model, x_held, y_held))
 
 
 def never_predicted(is_sick: bool) -> None:
@@ -334,11 +346,11 @@ SICK: dict[Code, Callable[[], None]] = {
     Code.LEAKED_ROWS: lambda: leaked_rows(True),
     Code.DIVERGING: lambda: unscaled_target(1e18),
     Code.NOT_DECREASING: lambda: noise_targets(True),
-    Code.OSCILLATING: lambda: jumping(1.0),
+    Code.OSCILLATING: lambda: jumping(0.5),
     Code.RATE_TOO_HIGH: lambda: rate(20.0),
     Code.RATE_TOO_LOW: lambda: rate(1e-5),
     Code.PLATEAU: lambda: plateau(True),
-    Code.STILL_IMPROVING: lambda: rate(0.05, steps=300),
+    Code.STILL_IMPROVING: lambda: cut_short(True),
     Code.OVER_FITTING: lambda: few_rows(True),
     Code.OVER_TRAINING: lambda: few_rows(True),
     Code.MEMORISING: lambda: few_rows(True, shuffled=True),
@@ -374,13 +386,13 @@ HEALTHY: dict[Code, Callable[[], None]] = {
     Code.LEAKED_ROWS: lambda: leaked_rows(False),
     Code.DIVERGING: lambda: unscaled_target(1.0),
     Code.NOT_DECREASING: lambda: noise_targets(False),
-    Code.OSCILLATING: lambda: jumping(0.003),
+    Code.OSCILLATING: lambda: jumping(0.05),
     Code.RATE_TOO_HIGH: lambda: rate(0.1),
     Code.RATE_TOO_LOW: lambda: rate(0.1),
     Code.PLATEAU: lambda: plateau(False),
-    Code.STILL_IMPROVING: lambda: rate(0.01, sgd=False, steps=600),
+    Code.STILL_IMPROVING: lambda: cut_short(False),
     Code.OVER_FITTING: lambda: few_rows(False),
-    Code.OVER_TRAINING: lambda: few_rows(False),
+    Code.OVER_TRAINING: lambda: few_rows(False, steps=128),
     Code.MEMORISING: lambda: few_rows(False),
     Code.CLASS_NEVER_PREDICTED: lambda: never_predicted(False),
 }

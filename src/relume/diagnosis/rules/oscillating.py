@@ -2,7 +2,7 @@
 
 What it detects
     In the last two thirds of a training, at least three buckets of the loss curve with a loss
-    above half as much again as the first tenth's mean.
+    above two and a half times that of its beginning, or of a constant answer.
 
 Why it matters
     Updates overshoot: what one batch teaches, the next undoes.
@@ -31,7 +31,7 @@ from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severit
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
-TIMES = 1.5
+TIMES = 2.5
 FEWEST_JUMPS = 3
 LEARNED_WELL = 0.5
 
@@ -47,7 +47,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if reading.is_adversarial or len(reading.losses) < 10:
         yield NotJudged(Code.OSCILLATING, "no single loss of at least 10 steps was observed")
         return
-    begin = reading.early_loss
+    begin = max(reading.losses[0], reading.chance) if reading.chance > 0 else reading.losses[0]
     greatest = reading.run.curve.greatest
     steps = reading.run.curve.steps
     late = np.arange(len(greatest)) >= len(greatest) // 3

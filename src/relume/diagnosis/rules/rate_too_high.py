@@ -39,7 +39,7 @@ SPIKE = 3.0
 UPDATE = 0.1
 KILLED = 0.1
 LEARNED = 0.1
-TIMES = 1.5
+TIMES = 2.5
 
 REMEDIES = (
     Advice("try a tenth of the learning rate", Safety.CHANGES_TRAINING),
