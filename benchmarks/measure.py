@@ -38,7 +38,7 @@ def ratio(times: dict[str, list[float]], name: str, base: str) -> dict[str, floa
     return {"ratio": float(np.median(pairs)), "low": float(low), "high": float(high)}
 
 
-def keep(name: str, result: dict[str, Any]) -> None:
+def keep(name: str, result: dict[str, Any], *, is_printed: bool = True) -> None:
     """Write a result with the machine it was measured on, and print it."""
     machine = {
         "processor": platform.machine(),
@@ -50,4 +50,5 @@ def keep(name: str, result: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"machine": machine} | result, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    print(f"{name}\n{text}")
+    if is_printed:
+        print(f"{name}\n{text}")

@@ -76,7 +76,7 @@ class Clinic:
 
 def write(clinic: Clinic) -> None:
     """Write labels, scores and figures to ``benchmarks/results/clinic.json``."""
-    keep("clinic", as_json(clinic))
+    keep("clinic", as_json(clinic), is_printed=False)
 
 
 def as_json(clinic: Clinic) -> dict[str, Any]:
