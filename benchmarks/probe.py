@@ -8,9 +8,7 @@ import torch
 from benchmarks.measure import interleaved, keep, ratio
 from relume.monitor import Monitor
 from relume.nn.networks import build_network
-from relume.observe.probe import Probe
 from relume.observe.schedule import every
-from relume.observe.sites import find_sites
 from relume.runs.store import RunWriter
 
 STEPS = 100
@@ -48,21 +46,26 @@ class Training:
         """Train for some steps, recording every ``period``-th, or none."""
         with tempfile.TemporaryDirectory() as folder:
             writer = RunWriter(Path(folder) / "run.sqlite")
-            sites = find_sites(self.model, self.x[:2]) if period else ()
-            armed = every(period, first=0) if period else lambda _: False
-            monitor = Monitor(Probe(sites), writer, armed=armed, window_steps=50)
-            for _ in range(STEPS):
-                self.step += 1
-                if period:
-                    with monitor.step(self.step, len(self.x)):
-                        self._pass()
-                        monitor.before_update()
-                        self.optimizer.step()
-                        monitor.after_update(self.step, 0.0, 1e-3)
-                else:
+            if period:
+                self._run_recorded(writer, period)
+            else:
+                for _ in range(STEPS):
                     self._pass()
                     self.optimizer.step()
             writer.close()
+
+    def _run_recorded(self, writer: RunWriter, period: int) -> None:
+        armed = every(period, first=0)
+        monitor = Monitor(self.model, writer, armed=armed, window_steps=50, example=self.x[:2])
+        with monitor.watching():
+            for _ in range(STEPS):
+                self.step += 1
+                with monitor.step(self.step):
+                    self._pass()
+                    monitor.before_update()
+                    self.optimizer.step()
+                    monitor.after_update(self.step, 0.0, 1e-3)
+        assert monitor.fault is None, monitor.fault
 
     def _pass(self) -> None:
         self.optimizer.zero_grad()

@@ -33,6 +33,8 @@ class Fault:
         expected: Codes of its consequences, right to report as well.
         needs: Tags that a scenario must all have; several sets are alternatives.
         harm: By what it is called harmful.
+        void_with: A tag of scenarios in which it changes nothing: a norm takes out what comes
+            before it. No case is made of these.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Fault:
     expected: tuple[Code, ...] = ()
     needs: tuple[str, ...] = ("classes", "binary", "amounts")
     harm: Harm = Harm.SCORE
+    void_with: str = ""
 
     def fits(self, tags: frozenset[str]) -> bool:
         """Return whether it can be made in a scenario with these tags."""

@@ -41,6 +41,7 @@ UNIT_FAULTS = (
         true=(C.DEAD_AT_START, C.DEAD_LAYER, C.DEAD_UNITS),
         expected=_SILENT,
         needs=("classes mlp relu", "binary mlp relu", "amounts mlp relu"),
+        void_with="norm",
     ),
     Fault(
         name="biases far above zero",
@@ -51,6 +52,7 @@ UNIT_FAULTS = (
         true=(C.ALWAYS_ON, C.FIRST_LOSS),
         expected=(*BAD_START, C.LINEAR_STACK, C.RATE_TOO_LOW),
         needs=("classes mlp relu", "binary mlp relu", "amounts mlp relu"),
+        void_with="norm",
     ),
     Fault(
         name="half of the units start at almost nothing",
@@ -143,6 +145,7 @@ UNIT_FAULTS = (
         true=(C.VANISHING_GRADIENT, C.STARVED_LAYER),
         expected=(*_SILENT, C.IDENTICAL_UNITS),
         needs=("classes mlp", "binary mlp", "amounts mlp"),
+        void_with="norm",
     ),
     Fault(
         name="deep network with large weights",
@@ -153,6 +156,7 @@ UNIT_FAULTS = (
         true=(C.EXPLODING_GRADIENT, C.FIRST_LOSS),
         expected=(*BAD_START, C.RATE_TOO_LOW, C.OVER_FITTING),
         needs=("classes mlp relu", "binary mlp relu", "amounts mlp relu"),
+        void_with="norm",
     ),
     Fault(
         name="features divided away inside",

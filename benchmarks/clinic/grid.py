@@ -118,17 +118,18 @@ def _single_faults(turns: _Turns) -> Iterator[Case]:
     for fault in FAULTS:
         for level in range(len(fault.levels)):
             for scenario, seed in turns.take(fault, PLACES[turns.part]):
-                yield _faulty((fault,), (level,), scenario, seed, level + 1)
+                if fault.void_with not in scenario.tags:
+                    yield _faulty((fault,), (level,), scenario, seed, level + 1)
 
 
 def _pairs(turns: _Turns) -> Iterator[Case]:
     named = {fault.name: fault for fault in FAULTS}
     for names in PAIRS:
         faults = [named[name] for name in names]
-        for scenario, seed in turns.take_all(faults, 1):
-            yield _faulty(faults, (0, 0), scenario, seed, 1)
-        for scenario, seed in turns.take_all(faults, 1):
-            yield _faulty(faults, (len(faults[0].levels) - 1, 0), scenario, seed, 2)
+        for severity, level in enumerate((0, len(faults[0].levels) - 1), 1):
+            for scenario, seed in turns.take_all(faults, 1):
+                if not any(fault.void_with in scenario.tags for fault in faults):
+                    yield _faulty(faults, (level, 0), scenario, seed, severity)
 
 
 def _healthy(turns: _Turns) -> Iterator[Case]:

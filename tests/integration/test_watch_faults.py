@@ -28,6 +28,7 @@ MODULES = (
     "kernels.unit_sums",
     "observe.calls",
     "observe.deaths",
+    "observe.falls",
     "observe.flows",
     "observe.intercept",
     "observe.naming",

@@ -67,3 +67,13 @@ def test_slice_has_every_fault_and_as_many_healthy():
     chosen = a_slice()
     assert {case.fault for case in chosen if case.is_faulty} == {fault.name for fault in FAULTS}
     assert sum(not case.is_faulty for case in chosen) == len(FAULTS)
+
+
+def test_no_case_is_made_where_a_fault_changes_nothing():
+    void = {fault.name: fault.void_with for fault in FAULTS if fault.void_with}
+    tags = {(each.part, each.name): each.tags for each in SCENARIOS}
+    cases = [case for case in all_cases() if set(case.fault.split(" + ")) & set(void)]
+    assert cases
+    for case in cases:
+        for name in case.fault.split(" + "):
+            assert void.get(name, "") not in tags[case.part, case.scenario]

@@ -2,14 +2,18 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules import module as torch_modules
 
 from relume.errors import OutputError
 from relume.monitor import ALIVE_ROWS, Monitor
-from relume.observe.probe import Measurement, Probe
+from relume.observe.flows import Flows
+from relume.observe.intercept import Interception
+from relume.observe.model_tap import ModelTap
+from relume.observe.pending import OpenWindow
 from relume.observe.schedule import every
-from relume.observe.sites import find_sites
+from relume.observe.tally import Tally
 from relume.runs.query import read_run
-from relume.runs.records import NEVER, Epoch
+from relume.runs.records import NEVER, Cause, Epoch
 from relume.runs.store import RunWriter
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
@@ -25,23 +29,23 @@ def model_with_a_dead_unit():
 
 def train(monitor, model, steps):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for step in range(1, steps + 1):
-        with monitor.step(step, len(X)):
-            optimizer.zero_grad()
-            loss = model(X).square().mean()
-            loss.backward()
-            monitor.before_update()
-            optimizer.step()
-            monitor.after_update(step, loss.item(), 0.01)
-    monitor.close_window()
+    with monitor.watching():
+        for step in range(1, steps + 1):
+            with monitor.step(step):
+                optimizer.zero_grad()
+                loss = model(X).square().mean()
+                loss.backward()
+                monitor.before_update()
+                optimizer.step()
+                monitor.after_update(step, loss.item(), 0.01)
+        monitor.close_window()
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def watched(path, model, **options):
     writer = RunWriter(path)
-    probe = Probe(find_sites(model, X[:2]))
-    options = {"armed": every(4, first=2), "window_steps": 10} | options
-    return Monitor(probe, writer, **options), writer
+    options = {"armed": every(4, first=2), "window_steps": 10, "example": X[:2]} | options
+    return Monitor(model, writer, **options), writer
 
 
 def test_a_training_is_recorded(tmp_path):
@@ -105,9 +109,14 @@ FAULTS = [
     (RunWriter, "set_layers"),
     (RunWriter, "write_window"),
     (RunWriter, "is_due"),
-    (Probe, "watching"),
-    (Measurement, "before_update"),
-    (Measurement, "layers"),
+    (RunWriter, "write_deaths"),
+    (ModelTap, "arm"),
+    (ModelTap, "call"),
+    (Interception, "patch"),
+    (Flows, "before_update"),
+    (Flows, "after_update"),
+    (Tally, "end_step"),
+    (OpenWindow, "add"),
 ]
 
 
@@ -123,14 +132,14 @@ def test_a_fault_of_ours_never_reaches_the_training(tmp_path, monkeypatch, owner
     assert str(monitor.fault) == "planted"
     monitor.end_epoch(Epoch(1, 25, 1.0, 1.0, 0.5, 0.01, 0, 8))
     monitor.examine(model, [X], held_out_rows=0)
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert not torch_modules._global_forward_hooks
+    assert not torch_modules._global_forward_pre_hooks
+    assert not hasattr(torch.relu, "__wrapped__")
     writer.close()
 
 
 def test_a_fault_inside_a_hook_turns_the_recording_off(tmp_path, monkeypatch):
-    from relume.kernels import unit_stats
-
-    monkeypatch.setattr(unit_stats, "sums", lambda *_: 1 / 0)
+    monkeypatch.setattr(Tally, "add_gradient", lambda *_: 1 / 0)
     model = model_with_a_dead_unit()
     monitor, writer = watched(tmp_path / "run", model)
     assert torch.equal(train(monitor, model, 25), bare_weights())
@@ -141,9 +150,88 @@ def test_a_fault_inside_a_hook_turns_the_recording_off(tmp_path, monkeypatch):
 def test_a_fault_of_the_training_is_the_trainings_own(tmp_path):
     model = model_with_a_dead_unit()
     monitor, writer = watched(tmp_path / "run", model)
-    with pytest.raises(KeyError), monitor.step(1, 64):
+    relu = torch.relu
+    with pytest.raises(KeyError), monitor.watching(), monitor.step(1):
         model(X)
         raise KeyError("theirs")
     assert monitor.fault is None
-    assert not any(m._forward_hooks for m in model.modules())
+    assert not torch_modules._global_forward_hooks
+    assert torch.relu is relu
     writer.close()
+
+
+KILLED_AT = 12
+
+
+def killed_in_the_middle(monitor, model, steps, *, first=1):
+    """Train; the update of one step throws unit 5 far away."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with monitor.watching():
+        for step in range(first, steps + 1):
+            with monitor.step(step):
+                optimizer.zero_grad()
+                loss = model(X).square().mean()
+                loss.backward()
+                monitor.before_update()
+                optimizer.step()
+                if step == KILLED_AT:
+                    with torch.no_grad():
+                        model[0].bias[5] = -100.0
+                monitor.after_update(step, loss.item(), 1e-3)
+        monitor.close_window()
+
+
+def test_a_death_is_certified_and_the_certificate_outlives_an_interruption(tmp_path):
+    model = model_with_a_dead_unit()
+    monitor, writer = watched(tmp_path / "run", model)
+    killed_in_the_middle(monitor, model, 20)
+    lifetimes = monitor.lifetimes
+    writer.close()
+    before = read_run(tmp_path / "run").deaths[0]
+    assert (before.last_fired[5], before.first_silent[5]) == (KILLED_AT, 16)
+    assert before.cause[[2, 5, 1]].tolist() == [Cause.FROM_START, Cause.LARGE_UPDATE, Cause.ALIVE]
+    assert before.row_change[5] > 10
+    writer = RunWriter(tmp_path / "run", resume_after=20)
+    options = {"armed": every(4, first=2), "window_steps": 10, "example": X[:2]}
+    resumed = Monitor(model, writer, **options)
+    with resumed.watching():
+        resumed.resume(lifetimes)
+        killed_in_the_middle(resumed, model, 40, first=21)
+    writer.close()
+    assert resumed.fault is None
+    run = read_run(tmp_path / "run")
+    assert run.deaths[0].cause.tolist() == before.cause.tolist()
+    assert run.deaths[0].row_change[5] == before.row_change[5]
+    assert run.lifetimes[0].silent_rows[[1, 2, 5]].tolist() == [0, 12 * 64, 7 * 64]
+
+
+def test_a_record_of_other_layers_is_not_gone_on_with(tmp_path):
+    monitor, writer = watched(tmp_path / "run", model_with_a_dead_unit())
+    killed_in_the_middle(monitor, monitor._model, 4)
+    writer.close()
+    writer = RunWriter(tmp_path / "run", resume_after=4)
+    other = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.ReLU(), nn.Linear(8, 1))
+    resumed = Monitor(other, writer, armed=every(1), window_steps=1, example=X[:2])
+    with resumed.watching():
+        pass
+    writer.close()
+    assert "other layers" in str(resumed.fault)
+    assert [layer.name for layer in read_run(tmp_path / "run").layers] == ["1"]
+
+
+def test_a_fit_that_is_watched_is_seen_by_both(tmp_path):
+    import relume
+
+    bare = bare_weights()
+    model = model_with_a_dead_unit()
+    with relume.watch(out=tmp_path / "outer", every=1, quiet=True, report=False) as outer:
+        monitor, writer = watched(tmp_path / "run", model)
+        assert torch.equal(train(monitor, model, 25), bare)
+        writer.close()
+    assert outer.fault is None
+    assert monitor.fault is None
+    rows = [
+        run.windows[0].layers[0].activity.rows for run in (outer.run, read_run(tmp_path / "run"))
+    ]
+    assert rows == [25 * 64 + 2, 4 * 64]  # two rows found the sites
+    assert not hasattr(torch.relu, "__wrapped__")

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,22 @@ class Kind:
     is_weighted: bool = False
 
 
+class Visitor(Protocol):
+    """Sees the calls of modules of certain classes, inside whatever they are called."""
+
+    def wants(self, kind: type[nn.Module]) -> bool:
+        """Whether it sees the modules of a class."""
+        ...
+
+    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """See what a module is called with."""
+        ...
+
+    def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """See what it returned; None where it raised."""
+        ...
+
+
 class Call:
     """One call of a module that has not returned yet.
 
@@ -77,6 +93,8 @@ class Calls:
         last_weighted: The linear layer or convolution of the present pass that returned last.
         called: Modules by ``id``, numbered in the order of their calls; None: not wanted.
         on_root: Called with an outermost module and what it returned, if set.
+        on_pass: Told of each outermost call before it is made: the module and its inputs.
+        visitors: Told of every call of the modules that they want.
     """
 
     def __init__(
@@ -92,6 +110,9 @@ class Calls:
         self._kind_of = kind_of
         self._kinds: dict[type[nn.Module], Kind] = {}
         self.last_weighted: nn.Module | None = None
+        self.on_pass: list[Callable[[nn.Module, tuple[Any, ...]], None]] = []
+        self.visitors: list[Visitor] = []
+        self._visits: dict[type[nn.Module], list[Visitor]] = {}
         self._hooks: list[RemovableHandle] = []
         self.codes: Codes = {}
         self.called: dict[int, int] | None = None
@@ -148,9 +169,11 @@ class Calls:
                 self.called.setdefault(id(module), len(self.called))
             if len(stack) == 1:
                 self.begin_pass(leading_rows(inputs))
-                self._remember(inputs)
-                if next(module.parameters(), None) is not None:
-                    self._last_root = weakref.ref(module)
+                self._remember(module, inputs)
+                for see in self.on_pass:
+                    see(module, inputs)
+            for visitor in self._visitors_of(type(module)):
+                visitor.enter(module, inputs)
             if module.__dict__.get("batch_first", True) is False:
                 self._take_second_axis(inputs)
             stack.append(Call(module, is_quiet or self._kind(module).is_quiet))
@@ -163,13 +186,22 @@ class Calls:
             kind = self._kinds[type(module)] = self._kind_of(type(module))
         return kind
 
+    def _visitors_of(self, kind: type[nn.Module]) -> list[Visitor]:
+        found = self._visits.get(kind)
+        if found is None:
+            found = [visitor for visitor in self.visitors if visitor.wants(kind)]
+            self._visits[kind] = found
+        return found
+
     def begin_pass(self, rows: int | None) -> None:
         """Count a pass, with its rows."""
         self.number += 1
         self.rows = rows
         self.last_weighted = None
 
-    def _remember(self, inputs: tuple[Any, ...]) -> None:
+    def _remember(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if next(module.parameters(), None) is not None:
+            self._last_root = weakref.ref(module)
         x = inputs[0] if inputs else None
         self._input = weakref.ref(x) if isinstance(x, Tensor) else None
 
@@ -199,6 +231,8 @@ class Calls:
                 self._on_return(module, inputs, output)
             if len(stack) == 1 and self.on_root is not None and output is not None:
                 self.on_root(module, output)
+            for visitor in self._visitors_of(type(module)):
+                visitor.leave(module, inputs, output)
         except Exception as error:  # noqa: BLE001
             self.fault = error
 

@@ -45,9 +45,13 @@ class CompiledRegions:
         tap: Sees the activations while it is armed.
         names: How modules are called.
         unobserved: Takes note of what cannot be seen.
+
+    Attributes:
+        is_used: Whether ``torch.compile`` was called.
     """
 
     def __init__(self, tap: ArmedTap, names: Names, unobserved: Unobserved) -> None:
+        self.is_used = False
         self._tap = tap
         self._unobserved = unobserved
         self._layers = Layers(tap, names, unobserved)
@@ -109,6 +113,7 @@ class CompiledRegions:
     def _compile(self, original: Compile) -> Compile:
         def compile_and_prepare(*args: Any, **named: Any) -> Any:
             compiled = original(*args, **named)
+            self.is_used = True
             self.prepare()
             return compiled
 

@@ -162,6 +162,12 @@ class Certificates:
         self._steps[tally][units] = step
         self._causes[tally][units] = self._judge(tally, last_fired, move, step)
 
+    def resume(self, tally: Tally, known: Deaths) -> None:
+        """Go on from certificates that were written before the training was interrupted."""
+        self._changes[tally] = known.row_change.astype(np.float64)
+        self._causes[tally] = known.cause.astype(np.int64)
+        self._steps[tally] = known.first_silent.copy()
+
     def value(self, tally: Tally) -> Deaths:
         """Return the certificates of a site; those of units that fire say so."""
         units = tally.layer.units

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from relume.errors import DataError, SettingsError
 from relume.observe.intercept import Interception, Switch
+from relume.observe.model_tap import armed
+from relume.observe.modes import evaluating
 from relume.observe.naming import Names
 from relume.observe.passes import leading_rows
-from relume.observe.sites import evaluating
 from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
@@ -182,18 +183,15 @@ def _pass_through(
     switch, rows = Switch(), 0
     interception = Interception(switch)
     interception.install()
-    tap.arm()
-    switch.tap = tap
     try:
-        for batch in batches:
-            tap.begin_step()
-            rows += leading_rows(batch) or 0
-            _call(model, batch, call)
-            if tap.fault is not None:
-                raise tap.fault
+        with armed(tap, switch):
+            for batch in batches:
+                tap.begin_step()
+                rows += leading_rows(batch) or 0
+                _call(model, batch, call)
+                if tap.fault is not None:
+                    raise tap.fault
     finally:
-        switch.tap = None
-        tap.disarm()
         interception.remove()
     rows = rows or max((tally.rows for tally in tap.tallies), default=0)
     if not rows:

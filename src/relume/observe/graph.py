@@ -114,22 +114,19 @@ def _is_by_hand(node: Any, first: str, second: str) -> bool:
 
 
 def all_operations(node: Any) -> tuple[str, ...]:
-    """Return the plain names of all operations back to the weights, each once, nearest first."""
-    names: dict[str, None] = {}
-    waiting, seen = deque([node]), set[Any]()
+    """Return the plain names of all operations back to the weights, branch after branch."""
+    names: list[str] = []
+    waiting, seen = [node], set[Any]()
     while waiting and len(seen) < MOST_NODES:
-        node = waiting.popleft()
+        node = waiting.pop()
         if node in seen:
             continue
         seen.add(node)
         kind = kind_of_node(node)
-        if reads_weights(node, kind):
-            continue
-        name = plain_name(node, kind)
-        if name:
-            names[name] = None
-        waiting.extend(inner_nodes(node))
-    return tuple(names)
+        if not reads_weights(node, kind):
+            names.append(plain_name(node, kind))
+            waiting.extend(reversed(list(inner_nodes(node))))
+    return tuple(name for name in names if name)
 
 
 def is_marked(node: Any, mark: str) -> bool:

@@ -9,7 +9,7 @@ import functools
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Protocol
@@ -97,14 +97,22 @@ class Interception:
         self._wrappers: dict[int, Callable[..., Any]] = {}
         self._attributes: list[tuple[weakref.ref[nn.Module], str, Any]] = []
 
-    def install(self) -> None:
-        """Patch every function of the three tables, and the names bound to them."""
+    def install(self, networks: Iterable[nn.Module] | None = None) -> None:
+        """Patch every function of the three tables, and the names bound to them.
+
+        Args:
+            networks: Those that may keep one as an attribute; None looks at all in the memory.
+        """
+        self.patch()
+        self._rebind_early_names()
+        self._rebind_attributes(_all_networks() if networks is None else networks)
+
+    def patch(self) -> None:
+        """Patch them, and leave alone whatever was bound to them before."""
         kinds: tuple[Rectifier | Fused | LossFunction, ...] = (*RECTIFIERS, *FUSED, *LOSSES)
         for kind in kinds:
             for space, name in kind.places:
                 self._patch(space, name, kind)
-        self._rebind_early_names()
-        self._rebind_attributes()
 
     def remove(self) -> None:
         """Put everything back as it was, but what others have replaced since."""
@@ -152,10 +160,9 @@ class Interception:
                 if wrapper is not None:
                     self._set(module, name, value, wrapper)
 
-    def _rebind_attributes(self) -> None:
+    def _rebind_attributes(self, networks: Iterable[nn.Module]) -> None:
         """Bind anew what networks keep: ``TransformerEncoderLayer(activation="gelu")`` does."""
-        networks = set(_kinds(nn.Module))
-        for network in [found for found in gc.get_objects() if type(found) in networks]:
+        for network in networks:
             for name, value in list(network.__dict__.items()):
                 wrapper = self._wrapper_of(value)
                 if wrapper is not None:
@@ -223,6 +230,11 @@ def _jit_names() -> dict[int, str]:
 
     table: dict[int, str] = getattr(_builtins, "_get_builtin_table", dict)()
     return table
+
+
+def _all_networks() -> list[nn.Module]:
+    kinds = set(_kinds(nn.Module))
+    return [found for found in gc.get_objects() if type(found) in kinds]
 
 
 def _kinds(kind: type[nn.Module]) -> Iterator[type[nn.Module]]:

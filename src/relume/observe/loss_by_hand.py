@@ -2,7 +2,8 @@
 
 On the way from the loss to the weights one operation brings in the target: it picks the outputs of
 the classes, subtracts the target, or multiplies logarithms by it. What enters it is the prediction.
-Values are known where torch has saved them for the backward pass.
+Values are known where torch has saved them for the backward pass. A loss function of torch that was
+bound too early to be patched is told by its own node.
 """
 
 import math
@@ -22,7 +23,7 @@ from relume.observe.graph import (
     saved,
     weights_of,
 )
-from relume.observe.losses import Form, LossFunction
+from relume.observe.losses import LOSSES, Form, LossFunction
 from relume.observe.ownership import kind_of_node
 from relume.observe.plain import has_plain_storage, is_plain
 
@@ -30,6 +31,15 @@ BY_CLASSES = LossFunction("by hand", Form.CLASSES)
 BY_ELEMENTS = LossFunction("by hand", Form.ELEMENTS)
 OF_LOGARITHMS = LossFunction("by hand", Form.ELEMENTS, threshold=-0.6931471805599453)
 """Predictions are logarithms of probabilities: above ln 0.5 they say the second class."""
+
+_OF_TORCH = {
+    "NllLoss": "nll_loss", "NllLoss2D": "nll_loss", "MseLoss": "mse_loss",
+    "SmoothL1Loss": "smooth_l1_loss", "HuberLoss": "huber_loss",
+    "BinaryCrossEntropy": "binary_cross_entropy",
+    "BinaryCrossEntropyWithLogits": "binary_cross_entropy_with_logits",
+}  # fmt: skip
+"""Nodes that one of torch's loss functions makes."""
+_FUNCTIONS = {function.name: function for function in LOSSES}
 
 _LOGARITHMS = ("log", "log_softmax", "logsigmoid", "xlogy", "log1p")
 
@@ -66,7 +76,7 @@ def read_loss(node: Any) -> Written | None:
     if path is None:
         return None
     operations, weights = all_operations(node), weights_of(path[-1].node)
-    every = [find(path) for find in (_picked, _subtracted, _weighed, _summed_up)]
+    every = [find(path) for find in _FINDERS]
     found = min(
         (each for each in every if each is not None), key=lambda each: each[0], default=None
     )
@@ -77,6 +87,20 @@ def read_loss(node: Any) -> Written | None:
 
 Found = tuple[int, LossFunction, Tensor | None]
 """Where on the path the target comes in, how values are read, and the target."""
+
+
+def _made_by_torch(path: Sequence[Step]) -> Found | None:
+    """Find the node of one of torch's loss functions."""
+    for at, step in enumerate(path[:-1]):
+        name = _OF_TORCH.get(kind_of_node(step.node))
+        if name is None:
+            continue
+        target = saved(step.node, "target")
+        is_known = isinstance(target, Tensor) and has_plain_storage(target)
+        is_joined = name == "nll_loss" and path[at + 1].name == "log_softmax"
+        function = _FUNCTIONS["cross_entropy" if is_joined else name]
+        return at + is_joined, function, target if is_known else None
+    return None
 
 
 def _picked(path: Sequence[Step]) -> Found | None:
@@ -147,6 +171,9 @@ def _classes_beside(path: Sequence[Step]) -> Tensor | None:
     return None
 
 
+_FINDERS = (_made_by_torch, _picked, _subtracted, _weighed, _summed_up)
+
+
 def _has_data(node: Any) -> bool:
     """Whether one of two operands is data: nothing that a gradient is asked of."""
     operands = [below for below, _ in node.next_functions]
@@ -182,7 +209,7 @@ def _compared(
 
 def _values(node: Any, maker: Any, made_by: str) -> Tensor | None:
     """Return the values of the prediction, where one of the two operations has saved them."""
-    if kind_of_node(node) in {"Gather", "Logsumexp"}:
+    if kind_of_node(node) in {"Gather", "Logsumexp", *_OF_TORCH}:
         value = saved(node, "self")
     elif made_by == "log":
         value = saved(maker, "self")

@@ -18,7 +18,7 @@ from relume.observe.losses import Form, Given, LossFunction
 from relume.runs.facts import MOST_CLASSES
 
 MOST_ROWS = 4096
-MOST_VALUES = 1 << 18
+MOST_VALUES = 1 << 16
 LEAST_ROWS = 16
 """Rows of one call that are looked at: at most so many, evenly spread, and fewer of wide ones."""
 
@@ -319,6 +319,8 @@ def add(known: dict[str, Number], more: Mapping[str, Number]) -> None:
         before = known.get(name)
         if before is None:
             known[name] = value
+        elif isinstance(before, float | int) and isinstance(value, float | int):
+            known[name] = before + value
         elif np.shape(before) == np.shape(value):
             known[name] = before + _beside(value, before)
 

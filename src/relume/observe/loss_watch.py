@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
-from relume.observe.calls import Calls, place_of, user_frame
+from relume.observe.calls import Calls, caller_of, place_of, user_line
 from relume.observe.graph import head_of, is_marked
 from relume.observe.loss_by_hand import Written, read_loss
 from relume.observe.loss_facts import LossTotals
@@ -34,13 +35,14 @@ FIRST_LOSSES = 3
 """Losses of the training that are always looked at."""
 MOST_PENDING = 64
 MOST_LOSSES = 200
-FULL_LOOKS, FULL_EVERY = 16, 8
-"""Ranges and kinds are looked at in the first calls, and then in every eighth."""
+FULL_LOOKS, FULL_EVERY = 8, 16
+"""Ranges and kinds are looked at in the first calls, and then rarely."""
 WALKS, WALK_EVERY = 3, 64
 MOST_PASSES = 20
 """Evaluations that are looked at wherever they come; later ones keep a distance that grows."""
 
 _MARK = "relume"
+_GENERATED = "<eval_with_key>"  # what torch.compile makes of a program
 
 
 @dataclass(slots=True, eq=False)
@@ -129,6 +131,9 @@ class LossWatch:
         """Call a loss function exactly once, and look at what went in and came out."""
         if self._is_busy or self.fault is not None or threading.get_ident() != self._thread:
             return original(*args, **named)
+        caller = caller_of(2)  # of the patched function
+        if caller is not None and caller.f_code.co_filename.startswith(_GENERATED):
+            return original(*args, **named)
         self._is_busy = True  # what torch calls inside it is a part of it
         try:
             result = original(*args, **named)
@@ -146,16 +151,14 @@ class LossWatch:
         given = read_call(function, args, named)
         if given is None or not isinstance(result, Tensor):
             return
-        place = _place()
         if not (is_plain(given.prediction) and is_plain(result)):
-            if has_values(given.prediction):
-                self._unobserved.note(f"{function.name} of {oddity(given.prediction)}", place)
+            if has_values(given.prediction) and not isinstance(given.prediction, FakeTensor):
+                what = f"{function.name} of {oddity(given.prediction)}"
+                self._unobserved.note(what, self._place())
         elif given.prediction.numel():
-            self._see_plain(function, given, result, place)
+            self._see_plain(function, given, result)
 
-    def _see_plain(
-        self, function: LossFunction, given: Given, result: Tensor, place: str | None
-    ) -> None:
+    def _see_plain(self, function: LossFunction, given: Given, result: Tensor) -> None:
         if self._pending and self._pending[0].step < self._steps():
             self.settle()
         model = self._find_model()
@@ -163,7 +166,7 @@ class LossWatch:
         is_evaluation = not asks or (model is not None and not model.training)
         if is_evaluation and not self._takes_evaluation():
             return
-        seed = self._seed(function, given, place)
+        seed = self._seed(function, given, self._place())
         with torch.no_grad():
             look = self._look(function, given, result, seed)
         look.is_training = model.training if model is not None else None
@@ -171,6 +174,10 @@ class LossWatch:
             self._add(Phase.EVALUATION, seed, look, self._steps())
         elif len(self._pending) < MOST_PENDING:
             self._await(seed, look, result)
+
+    def _place(self) -> str | None:
+        frame, _ = user_line(caller_of(1), known=self._calls.codes)
+        return place_of(frame) if frame is not None else None
 
     def _takes_evaluation(self) -> bool:
         if not self._is_within_pass():
@@ -221,9 +228,10 @@ class LossWatch:
         module = self._calls.last_root
         if module is None:
             return None
-        if module._modules:  # noqa: SLF001 (a lone layer is a part of something)
-            self._names.learn(module)
-        self._model = weakref.ref(module)
+        if self._model is None or self._model() is not module:
+            if module._modules:  # noqa: SLF001 (a lone layer is a part of something)
+                self._names.learn(module)
+            self._model = weakref.ref(module)
         return module
 
     def _await(self, seed: LossTotals, look: Look, result: Tensor) -> None:
@@ -250,7 +258,7 @@ class LossWatch:
     def _see_by_hand(self, loss: Any, node: Any) -> None:
         if not is_plain(loss):
             return
-        place, model = _place(), self._find_model()
+        place, model = self._place(), self._find_model()
         with torch.no_grad():
             written = read_loss(node)
             if written is None:
@@ -275,7 +283,8 @@ class LossWatch:
             function, Phase.TRAINING, place, 0, shape,
             tuple(target.shape) if target is not None else (), width,
         )  # fmt: skip
-        seed.head, seed.operations = written.head, written.operations
+        seed.head = written.head
+        seed.operations = written.operations if function.name == "by hand" else ()
         seed.head_layer = self._names.of_weights(written.weights)
         seed.is_broadcast = written.is_broadcast
         seed.is_index = function.form is Form.CLASSES and target is not None
@@ -344,11 +353,6 @@ class LossWatch:
         self.settle(is_between=True)
         self._scores.end(step)
         return self._scores.take()
-
-
-def _place() -> str | None:
-    frame = user_frame(1)
-    return place_of(frame) if frame is not None else None
 
 
 def _is_broadcast(prediction: Tensor, target: Tensor | None) -> bool:

@@ -21,6 +21,7 @@ _PASSED = (
     "Dropout", "NativeDropout", "Checkpoint", "AsStrided", "Unbind", "Stack", "Narrow", "Flatten",
     "Contiguous", "Copy", "Identity", "MaxPool", "AvgPool", "AdaptiveAvgPool", "Mean", "Pad",
     "Embedding", "Detach", "Where", "Index", "Swapaxes", "Movedim", "Unfold", "Unflatten",
+    "Complex",
 )  # fmt: skip
 
 _INPUT_AT = {"Addmm": 1, "Baddbmm": 1, "Addbmm": 1, "Mm": 0, "Bmm": 0, "Linear": 0, "Matmul": 0}
@@ -120,13 +121,15 @@ def _matrices_first(leaves: Iterable[Tensor]) -> tuple[Tensor, ...]:
     return tuple(ordered) if ordered and ordered[0].ndim > 1 else ()
 
 
-def unit_axis(z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool) -> int:
+def unit_axis(
+    z: Tensor, weights: Sequence[Tensor], *, is_channels_first: bool, keeps_units: bool = True
+) -> int:
     """Return the unit axis: the usual one of what feeds it, unless only another one fits."""
     usual = 1 if is_channels_first or (not weights and z.ndim in {4, 5}) else z.ndim - 1
     units = {size for weight in weights for size in weight.shape[:1]}
     # A matrix written out by hand may have its units second.
     units.update(w.shape[-1] for w in weights if w.ndim == 2 and not isinstance(w, nn.Parameter))
-    if weights and z.shape[usual] not in units:
+    if weights and keeps_units and z.shape[usual] not in units:
         fitting = [axis for axis in range(1, z.ndim) if z.shape[axis] in units]
         if len(fitting) == 1:
             return fitting[0]

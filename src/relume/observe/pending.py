@@ -110,20 +110,26 @@ class OpenWindow:
         )
 
 
-class _Source:
+class Source:
     """Data that are read, without keeping them."""
 
     def __init__(self, data: object) -> None:
-        self._number = id(data)
+        self.number = id(data)
         try:
             self._reference: weakref.ref[object] | None = weakref.ref(data)
         except TypeError:  # a list, for example
             self._reference = None
 
     def is_of(self, data: object) -> bool:
-        return id(data) == self._number
+        """Whether these are the data."""
+        return id(data) == self.number
+
+    def is_same(self, other: "Source | None") -> bool:
+        """Whether another stands for the same data, which are still there."""
+        return other is not None and self.number == other.number and not self.is_gone()
 
     def is_gone(self) -> bool:
+        """Whether nobody holds them any more."""
         return self._reference is not None and self._reference() is None
 
 
@@ -135,8 +141,8 @@ class Epochs:
     """
 
     def __init__(self) -> None:
-        self._learned: _Source | None = None
-        self._reading: _Source | None = None
+        self._learned: Source | None = None
+        self._reading: Source | None = None
         self._number = 0
         self._loss = Moments()
         self._rate = math.nan
@@ -147,7 +153,7 @@ class Epochs:
         if not torch.is_grad_enabled():
             return None
         data = getattr(loader, "dataset", loader)
-        self._reading = _Source(data)
+        self._reading = Source(data)
         if self._learned is None or not (self._learned.is_gone() or self._learned.is_of(data)):
             return None
         self._learned = self._reading

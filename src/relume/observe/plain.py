@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 
-def is_plain(z: Tensor) -> bool:
+def is_plain(z: Tensor, *, may_be_complex: bool = False) -> bool:
     """Whether there is a real tensor of floats behind it: no fake, no wrapper of torch.func."""
-    return has_plain_storage(z) and z.is_floating_point()
+    is_number = z.is_floating_point() or (may_be_complex and z.is_complex())
+    return has_plain_storage(z) and is_number
 
 
 def has_plain_storage(z: Tensor) -> bool:

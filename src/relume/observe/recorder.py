@@ -14,14 +14,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
-from relume.observe.deaths import (
-    EXCESS,
-    MOVED,
-    Certificates,
-    Evidence,
-    Move,
-    all_sources,
-)
+from relume.observe.data_watch import DataWatch
+from relume.observe.deaths import Certificates, Evidence
+from relume.observe.falls import note_falls
 from relume.observe.flows import Flows
 from relume.observe.guarding import guarded
 from relume.observe.intercept import Interception, Switch
@@ -34,7 +29,6 @@ from relume.observe.quick import Quick
 from relume.observe.schedule import Budget, FixedPlan, overhead_of
 from relume.observe.seams import Optimizer, Seams, rate_of
 from relume.observe.stepping import Stepper
-from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
 from relume.runs.store import RunWriter
@@ -87,6 +81,8 @@ class Recorder:
         self._flows = Flows()
         self._evidence = Evidence()
         self._certificates = Certificates(self._evidence)
+        data = self._data = DataWatch(self._tap, self.stepper, self._compiled, self.fail)
+        self._seams.on_eval = data.begin_evaluation
         self._inventory = Inventory(names, self._tap.calls, self._flows, self.unobserved)
         self.output = Output(
             open_writer,
@@ -94,7 +90,11 @@ class Recorder:
             self._certificates,
             budget,
             self._losses,
-            observers=[self._losses, *self._inventory.observers],
+            observers=[
+                self._losses,
+                *self._data.observers,
+                *self._inventory.observers,
+            ],
             weights=self._inventory,
         )
         self._step = OpenStep()
@@ -129,7 +129,7 @@ class Recorder:
         self._quick.is_on = False
         self._switch.losses = None
         parts = (self._compiled, self._seams, self._interception)
-        self._each(self._disarm, *(part.remove for part in parts))
+        self._each(self._disarm, self._data.end_evaluation, *(part.remove for part in parts))
 
     def stop(self) -> None:
         """Write what is open and put torch back as it was; the run file stays open for more."""
@@ -150,6 +150,7 @@ class Recorder:
         self._switch.losses = None
         with suppress(Exception):
             self._disarm()
+            self._data.end_evaluation()
 
     def _each(self, *actions: Callable[[], None]) -> None:
         """Do all of them, whatever becomes of the others."""
@@ -238,6 +239,7 @@ class Recorder:
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         self._work_up()
+        self._data.begin_reading(loader)
         self.output.begin_epoch(loader, self.steps)
 
     @guarded
@@ -265,8 +267,7 @@ class Recorder:
         tallies, step = self._tap.tallies, self.steps + 1
         if self._is_full:
             self._evidence.note_input(step, self._tap.calls.last_input)
-        for tally in tallies:
-            self._note_falls(tally, step)
+        self._note_falls(step)
         if self._is_full:
             groups = (
                 optimizer.param_groups if optimizer is not None else [{"params": self._weights()}]
@@ -277,17 +278,8 @@ class Recorder:
             self._evidence.note_gradient(step, norm)
         self._step.own_s += time.thread_time() - began_s
 
-    def _note_falls(self, tally: Tally, step: int) -> None:
-        fell = tally.end_step(step)
-        if fell is not None:
-            flows, tallies = self._flows, self._tap.tallies
-            move = Move(
-                flows.row_changes(tally, fell),
-                flows.usual_update(tally),
-                lambda: max(map(flows.change, all_sources(tally)), default=0.0),
-                lambda: flows.have_all_moved(tallies, MOVED, EXCESS * (step - self._last_armed)),
-            )
-            self._certificates.note(tally, fell, move, step)
+    def _note_falls(self, step: int) -> None:
+        note_falls(self._tap.tallies, step, self._last_armed, self._flows, self._certificates)
 
     def _end_step(self, rate: float) -> None:
         """End a step; one that is not armed is noted down, and worked up with the next ones."""
@@ -346,8 +338,7 @@ class Recorder:
         fault = self._tap.fault or self._tap.calls.fault or self._losses.fault
         if fault is not None:
             raise fault
-        for tally in self._tap.tallies:
-            self._note_falls(tally, number)
+        self._note_falls(number)
         self._last_armed = number
 
     def _begin_step(self) -> None:

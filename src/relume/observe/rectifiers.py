@@ -40,6 +40,7 @@ class Reading:
         high: Its upper end.
         slope: The slopes of a parametric ReLU, where it has some.
         gate_axis: Of a gated unit, the axis whose second half is the gates, which are read.
+        keeps_units: Whether there are as many units as its weights have rows.
     """
 
     activation: str
@@ -49,6 +50,7 @@ class Reading:
     high: float = math.inf
     slope: Tensor | None = None
     gate_axis: int | None = None
+    keeps_units: bool = True
 
     def read_part(self, z: Tensor) -> Tensor:
         """Return the part of the input that has the units of the output."""
@@ -155,7 +157,7 @@ def _glu(args: Sequence[Any], named: Mapping[str, Any]) -> Reading:
     """A gated linear unit is silent where its gate is shut: below 1 % open."""
     axis = _argument(args, named, 1, "dim", -1)
     shut = math.log(STEEP / (1 - STEEP))
-    return Reading("glu", source=Source.INPUT, low=shut, gate_axis=axis)
+    return Reading("glu", source=Source.INPUT, low=shut, gate_axis=axis, keeps_units=False)
 
 
 def _is_number(value: Any) -> bool:
@@ -213,7 +215,7 @@ RECTIFIERS: tuple[Rectifier, ...] = (
         (*_places("celu", "celu_", among=(_TORCH,)), (_F, "celu_")), _always(Reading("celu"))
     ),
     Rectifier(((_NN, "gelu"), (_F, "gelu")), _always(GELU)),
-    Rectifier(_places("silu", "silu_", among=(_NN,)), _always(Reading("swish"))),
+    Rectifier(_places("silu", "silu_", among=(_NN,)), _always(Reading("silu"))),
     Rectifier(_places("mish", "mish_", among=(_NN,)), _always(Reading("mish"))),
     Rectifier(
         ((_NN, "softplus"), (_F, "softplus")),

@@ -68,12 +68,14 @@ class Seams:
     Attributes:
         gradient_scale: What gradients are multiplied by, a scalar on their device; None: nothing.
         quick: The short way of steps that are not measured; None without one.
+        on_eval: Told that a module is put into eval mode.
         is_weight: Whether a tensor, by which ``autograd.grad`` differentiates, is trained.
     """
 
     def __init__(self, listener: Listener) -> None:
         self.gradient_scale: Tensor | None = None
         self.is_weight: Callable[[Tensor], bool] = lambda each: isinstance(each, nn.Parameter)
+        self.on_eval: Callable[[], None] = lambda: None
         self.quick: Quick | None = None
         self._listener = listener
         self._depth = 0
@@ -93,6 +95,7 @@ class Seams:
         self._patch(torch.amp.GradScaler, "scale", self._scale)
         self._patch(torch.amp.GradScaler, "step", self._scaled_step)
         self._patch(torch.utils.data.DataLoader, "__iter__", self._iterate)
+        self._patch(nn.Module, "eval", self._eval)
 
     def remove(self) -> None:
         """Stop listening and put everything back."""
@@ -229,6 +232,11 @@ class Seams:
     def _iterate(self, original: Callable[..., Any], loader: Any) -> Any:
         self._tell(self._listener.begin_epoch, loader)
         return original(loader)
+
+    def _eval(self, original: Callable[..., Any], module: nn.Module) -> Any:
+        if not torch.compiler.is_compiling():
+            self._tell(self.on_eval)
+        return original(module)
 
     def _enter_update(
         self, optimizer: Optimizer, args: tuple[Any, ...], named: dict[str, Any]

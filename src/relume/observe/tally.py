@@ -139,10 +139,11 @@ class LazyLifetimes:
 
     Args:
         units: How many there are.
+        known: What is known of them from before, in a training that is resumed.
     """
 
-    def __init__(self, units: int) -> None:
-        self._known = Lifetimes.unseen(units)
+    def __init__(self, units: int, known: Lifetimes | None = None) -> None:
+        self._known = known or Lifetimes.unseen(units)
         self._all_fired_at: int | None = None
         self._last_counts: Sums = np.zeros(units)  # when they last fired
 

@@ -317,8 +317,8 @@ class ArmedTap:
         """Return the site of a call seen for the first time, which may be a known one's again."""
         if self.calls.root is not None:
             self.names.learn(self.calls.root)
-        weights, is_channels_first = fed
-        axis = unit_axis(z, weights, is_channels_first=is_channels_first)
+        weights, is_first = fed
+        axis = unit_axis(z, weights, is_channels_first=is_first, keeps_units=reading.keeps_units)
         same = (origin.identity(weights), name, reading.activation, z.shape[axis])
         known = self._by_owner.get(same)
         if known is not None and (weights or not origin.is_activation or origin.is_loose):
@@ -348,19 +348,19 @@ class ArmedTap:
 
     def _see_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
         read = read_module(module)
-        if read is None or not isinstance(output, Tensor) or not is_plain(output):
+        if read is None or not self.counts_now():
             return
-        if not self.counts_now():
+        if not isinstance(output, Tensor) or not is_plain(output, may_be_complex=True):
             return
         if not inputs and read.source is Source.INPUT:
             return  # given by name: torch tells hooks nothing of it
-        z = inputs[0] if read.source is Source.INPUT else output
+        z = inputs[0] if inputs else output
         origin = where(self.calls, module)
         tally = self._known.get(origin.key)
         if tally is None or not tally.fits(output):
             fed = feeding(z.grad_fn)
             weights = (fed.weights, fed.is_channels_first) if fed is not None else ((), False)
-            tally = self._known[origin.key] = self._site(read, z, weights, origin)
+            tally = self._known[origin.key] = self._site(read, output, weights, origin)
         if tally is None or not tally.fits(output):
             return
         if not (is_recomputing() and tally.awaits_gradient):

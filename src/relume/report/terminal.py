@@ -81,9 +81,7 @@ def print_document(document: Document, console: Console) -> None:
 
 
 def _deaths(document: Document) -> tuple[str, ...]:
-    if not document.is_watched:
-        return ()
-    note = deaths_note(document)
+    note = deaths_note(document) if document.is_watched else ""
     said = _bounded([group.said for group in document.deaths])
     return (*said, note) if note else said
 

@@ -140,6 +140,11 @@ class RunWriter:
                 for index, part in nothing:
                     self._put_layer_window(first, index, part)
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers written so far, also before the training was interrupted."""
+        return self._layers
+
     def is_due(self) -> bool:
         """Whether the open window should be written now, full or not."""
         return time.monotonic() - self._flushed_at >= self._flush_interval_s

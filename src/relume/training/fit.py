@@ -18,9 +18,7 @@ from relume.errors import OutputError, UserError
 from relume.monitor import Monitor
 from relume.nn.mlp import MLP
 from relume.nn.networks import build_network
-from relume.observe.probe import Probe
 from relume.observe.schedule import every
-from relume.observe.sites import find_sites
 from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, Lifetimes, RunInfo
 from relume.runs.store import RunWriter
@@ -193,13 +191,15 @@ class _Fit:
         writer = RunWriter(self.run_path, resume_after=after)
         try:
             writer.update_info(self._info())
-            loop, monitor = self._prepare_loop(writer)
-            audience.prepared(self.job.data, self.job.settings, self.network)
-            with stop_on_signals() as stop:
-                loop.run(self._observers(audience, monitor, stop))
-                self._check_trained(loop)
-                audience.scoring()
-                result = self._finish(loop, monitor, stop, time.process_time() - started_s)
+            monitor = self._monitor(writer)
+            with monitor.watching():
+                loop = self._prepare_loop(monitor)
+                audience.prepared(self.job.data, self.job.settings, self.network)
+                with stop_on_signals() as stop:
+                    loop.run(self._observers(audience, monitor, stop))
+                    self._check_trained(loop)
+                    audience.scoring()
+                    result = self._finish(loop, monitor, stop, time.process_time() - started_s)
             writer.update_info(status=result.status, result=result.model.result)
         except BaseException:
             with suppress(OutputError):
@@ -227,16 +227,21 @@ class _Fit:
                 f"{self.job.settings.lr:g}) or look for extreme values in the data"
             )
 
-    def _prepare_loop(self, writer: RunWriter) -> tuple[Loop, Monitor]:
+    def _monitor(self, writer: RunWriter) -> Monitor:
         settings = self.job.settings
         assert settings.epochs is not None and settings.batch_size is not None  # noqa: S101, PT018
         steps = math.ceil(len(self.train) / settings.batch_size) * settings.epochs
-        monitor = Monitor(
-            Probe(find_sites(self.network, self.train.x[:2])),
+        return Monitor(
+            self.network,
             writer,
             armed=every(settings.every),
             window_steps=max(settings.every, math.ceil(steps / WINDOWS)),
+            example=self.train.x[:2],
         )
+
+    def _prepare_loop(self, monitor: Monitor) -> Loop:
+        settings = self.job.settings
+        assert settings.epochs is not None and settings.batch_size is not None  # noqa: S101, PT018
         numbers = LoopSettings(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
@@ -250,10 +255,10 @@ class _Fit:
         )
         loop = Loop(self.network, self.train, self.validation, self.objective, numbers, monitor)
         if self.job.resumed:
-            monitor.lifetimes = restore_checkpoint(loop, self.checkpoint_path)
+            monitor.resume(restore_checkpoint(loop, self.checkpoint_path))
         else:
             self._checkpoint(loop, monitor.lifetimes)
-        return loop, monitor
+        return loop
 
     def _observers(self, audience: Audience, monitor: Monitor, stop: StopRequest) -> Observers:
         def keep(loop: Loop) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from relume.observe.sites import evaluating
+from relume.observe.modes import evaluating
 from relume.runs.records import Epoch
 from relume.training.averaging import averaged_model
 
@@ -92,7 +92,7 @@ class Recorder(Protocol):
         """Units watched."""
         ...
 
-    def step(self, step: int, rows: int) -> AbstractContextManager[None]:
+    def step(self, step: int) -> AbstractContextManager[None]:
         """Surround one step."""
         ...
 
@@ -119,7 +119,7 @@ class Unrecorded:
     units_alive = 0
     units = 0
 
-    def step(self, step: int, rows: int) -> AbstractContextManager[None]:  # noqa: ARG002
+    def step(self, step: int) -> AbstractContextManager[None]:  # noqa: ARG002
         """Surround one step with nothing."""
         return nullcontext()
 
@@ -261,7 +261,7 @@ class Loop:
         lr = self._rate(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        with self._monitor.step(self.progress.step, len(rows)):
+        with self._monitor.step(self.progress.step):
             self.optimizer.zero_grad()
             output = joined(self.model(self._train.x[rows]))
             loss = self._objective.train_loss(output, self._train.y[rows])

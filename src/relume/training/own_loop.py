@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from relume.errors import DataError, SettingsError
 from relume.monitor import Monitor
+from relume.observe.modes import evaluating
 from relume.observe.passes import leading_rows
-from relume.observe.sites import evaluating
-from relume.observe.updates import Updates
 from relume.runs.records import Epoch
 from relume.training.loop import Progress, copied_weights
+from relume.training.noticed_updates import NoticedUpdates
 from relume.training.own_data import GivenBatches, Rows
 from relume.training.own_examination import Call, noting_call
 from relume.training.own_updates import Losses, Updater, read_losses
@@ -108,20 +108,14 @@ class OwnLoop:
         self._updater = updater
         self._monitor = monitor
         self._best_weights: dict[str, Tensor] = {}
-        self._updates = Updates(
-            given.root,
-            lambda parameters, has_closure: monitor.before_update(
-                parameters, has_closure=has_closure
-            ),
-            monitor.end_update,
-        )
+        self._updates = NoticedUpdates(given.root, monitor)
 
     def run(self, watcher: Watcher, should_stop: Callable[[], bool]) -> None:
         """Train until the epochs are used up, the loss is not finite, or ``should_stop`` says so.
 
         With ``validate`` the weights of the best epoch are restored at the end.
         """
-        with self._updates.noticing():
+        with self._monitor.watching(), self._updates.noticing():
             while not self.progress.stopped:
                 if not self._epoch(watcher, should_stop):
                     self.progress.stopped = "interrupted"
@@ -156,7 +150,7 @@ class OwnLoop:
     def _step(self, batch: Any) -> Losses:
         self.progress.step += 1
         self._updates.begin_step()
-        with self._monitor.step(self.progress.step, leading_rows(batch) or 1), ExitStack() as hooks:
+        with self._monitor.step(self.progress.step), ExitStack() as hooks:
             if self.progress.step == 1:
                 self.call = hooks.enter_context(noting_call(self._given.root, batch))
             returned = self._given.step(self._given.model, batch)

@@ -16,7 +16,6 @@ import relume
 from relume.errors import OutputError, SettingsError
 from relume.files import free_folder, whole_file
 from relume.monitor import Monitor
-from relume.observe.live import LiveProbe
 from relume.observe.schedule import every
 from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, RunInfo
@@ -129,7 +128,6 @@ class _OwnFit:
         known = given.batches.steps
         self.steps = known * self.epochs if known else None
         self.updater = Updater(given.root, settings, optimizer, self.steps)
-        self.probe = LiveProbe(given.root)
 
     def run(self, watcher: Watcher) -> OwnResult:
         """Train, examine, save; the run file says how it ended, whatever happens."""
@@ -171,7 +169,7 @@ class _OwnFit:
     def _monitor(self, writer: RunWriter) -> Monitor:
         window = math.ceil(self.steps / WINDOWS) if self.steps else WINDOW_STEPS
         return Monitor(
-            self.probe,
+            self.given.root,
             writer,
             armed=every(self.settings.every),
             window_steps=max(self.settings.every, window),
@@ -227,13 +225,13 @@ class _OwnFit:
             self.notes.append(f"recording stopped early: {monitor.fault}")
         if loop.progress.stopped.startswith("diverged"):
             self.notes.append(loop.progress.stopped)
-        if not self.probe.sites:
+        if not monitor.units:
             self.notes.append(
-                "no unit was observed: no module of a known activation was called on a measured "
-                "step (calls such as torch.relu(x) are not observed; nn.ReLU()(x) is)"
+                "no unit was observed: no module of the model applied a known activation on a "
+                "measured step, with gradients (what the step applies itself is not observed)"
             )
-        elif self.probe.missing:
-            self.notes.append(f"not observed, since not called: {', '.join(self.probe.missing)}")
+        elif monitor.missing:
+            self.notes.append(f"not observed, since not called: {', '.join(monitor.missing)}")
         if not loop.was_updated:
             self.notes.append(
                 "no torch optimizer updated the model: the step returned no loss with a gradient "

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from relume.errors import SettingsError
-from relume.observe.updates import Updates
 from relume.training.loop import decay_groups, warm_cosine
+from relume.training.noticed_updates import NoticedUpdates
 from relume.training.own_settings import OwnSettings
 
 LR, WEIGHT_DECAY, WARMUP = 2e-3, 1e-2, 0.05
@@ -89,7 +89,7 @@ class Updater:
         self._optimizer = optimizer
         self._steps = steps
 
-    def after_step(self, step: int, returned: Any, updates: Updates) -> None:
+    def after_step(self, step: int, returned: Any, updates: NoticedUpdates) -> None:
         """Update the model if that is left to us.
 
         Args:

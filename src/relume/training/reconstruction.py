@@ -10,7 +10,7 @@ from torch.nn.functional import mse_loss
 
 from relume.errors import ModelFormatError
 from relume.nn.autoencoder import Autoencoder
-from relume.observe.sites import evaluating
+from relume.observe.modes import evaluating
 from relume.training.baselines import MOST_LINEAR_CELLS
 from relume.training.data.prepare import Part, Prepared
 from relume.training.loop import blocks

@@ -1,15 +1,18 @@
 """The reader: words and features to outputs."""
 
 import math
+from contextlib import closing
 
 import pytest
 import torch
 from torch import nn
 
 from relume.errors import SettingsError
+from relume.monitor import Monitor
 from relume.nn.init import scheme_names
 from relume.nn.reader import ENCODERS, TextEncoder, Votes, rarity, reader
-from relume.observe.sites import find_sites
+from relume.observe.schedule import every
+from relume.runs.store import RunWriter
 
 SMALL = {"hidden": [9], "width": 8, "feedforward": 12, "attention_heads": 2}
 
@@ -125,9 +128,12 @@ def test_word_dropout_only_trains():
         ("rnn", ["encoders.0.recurrent", "encoders.1.recurrent"]),
     ],
 )
-def test_every_activation_is_found(encoder, names):
-    sites = find_sites(small(encoder), rows())
-    assert [site.layer.name for site in sites] == [*names, "hidden.0.activation"]
+def test_every_activation_is_found(tmp_path, encoder, names):
+    with closing(RunWriter(tmp_path / "run")) as writer:
+        monitor = Monitor(small(encoder), writer, armed=every(1), window_steps=1, example=rows())
+        with monitor.watching():
+            pass
+        assert [layer.name for layer in writer.layers] == [*names, "hidden.0.activation"]
 
 
 @pytest.mark.parametrize("init", scheme_names())

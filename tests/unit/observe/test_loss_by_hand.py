@@ -39,7 +39,7 @@ def gather(p, y):
         (lambda z: torch.log(z.abs() + 1), ("log", "add", "abs")),
         (lambda z: z - z.logsumexp(1, keepdim=True), ("log_softmax",)),
         (lambda z: torch.log_softmax(z.softmax(1), 1), ("log_softmax", "softmax")),
-        (lambda z: torch.sigmoid(z), ("sigmoid",)),
+        (torch.sigmoid, ("sigmoid",)),
     ],
 )
 def test_the_outputs_of_the_classes_are_picked(make, head, take, losses):
@@ -101,6 +101,11 @@ def test_the_target_is_subtracted(write, shape, is_broadcast, losses):
     assert fact.target_kind == ""
 
 
+def test_two_softmaxes_are_two(losses):
+    fact, *_ = made(losses, lambda z, y: -pick(z.softmax(1).softmax(1).log(), y).mean())
+    assert fact.operations == ("neg", "mean", "log", "softmax", "softmax")
+
+
 def test_a_squared_error_behind_a_bounded_head(losses):
     fact, z, *_ = made(losses, lambda z, y: (torch.sigmoid(z[:, 0]) - y).pow(2).mean())
     assert fact.head == ("sigmoid",)
@@ -118,6 +123,7 @@ def test_binary_cross_entropy_by_hand(losses):
 
     fact, z, *_ = made(losses, write, width=1, labels=labels)
     assert fact.head == ("log", "sigmoid")
+    assert fact.operations == ("neg", "mean", "add", "mul", "log", "sigmoid", "mul", "log", "rsub")
     assert (fact.target_kind, fact.class_counts) == ("binary", (16, 8))
     positive = int((z > 0).sum())
     assert fact.predicted_counts == (N - positive, positive)
@@ -142,7 +148,7 @@ def test_where_no_target_comes_in_no_head_is_known(losses):
 @pytest.mark.parametrize(
     "write",
     [
-        lambda z, y: functional.cross_entropy(z, y),
+        lambda z, y: functional.cross_entropy(input=z, target=y),
         lambda z, y: functional.cross_entropy(z, y) / 2 + z.square().mean(),
         lambda z, y: functional.cross_entropy(z, y, reduction="none")[:5].mean(),
     ],
@@ -204,3 +210,37 @@ def test_a_saved_tensor_that_was_overwritten_is_not_known(losses):
     losses.end_step()
     assert losses.only().head == ("log", "softmax")
     assert losses.only().prediction.count == 0
+
+
+EARLY = {
+    "cross_entropy": functional.cross_entropy,
+    "nll_loss": functional.nll_loss,
+    "mse_loss": functional.mse_loss,
+    "binary_cross_entropy_with_logits": functional.binary_cross_entropy_with_logits,
+}
+"""Bound before anything is patched, where no name can be bound anew."""
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "head"),
+    [
+        ("cross_entropy", lambda f, z, y: f(z, y), ()),
+        ("cross_entropy", lambda f, z, y: f(z.softmax(1), y) / 2, ("softmax",)),
+        ("nll_loss", lambda f, z, y: f(z.softmax(1), y), ("softmax",)),
+        ("mse_loss", lambda f, z, y: f(z.tanh(), functional.one_hot(y, K).float()), ("tanh",)),
+        (
+            "binary_cross_entropy_with_logits",
+            lambda f, z, y: f(z.sigmoid(), functional.one_hot(y, K).float()),
+            ("sigmoid",),
+        ),
+    ],
+)
+def test_loss_functions_bound_too_early_are_told_by_their_node(name, write, head, losses):
+    fact, z, y, value = made(losses, lambda z, y: write(EARLY[name], z, y))
+    assert (fact.function, fact.head, fact.operations) == (name, head, ())
+    assert fact.class_counts == tuple(np.bincount(y.numpy(), minlength=K))
+    assert fact.first_loss == pytest.approx(value)
+    if head == ("softmax",):
+        assert fact.is_unit_interval
+        assert fact.is_normalised
+        assert fact.predicted_counts == tuple(np.bincount(z.numpy().argmax(1), minlength=K))

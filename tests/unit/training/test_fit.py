@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
 from relume.errors import OutputError, SettingsError, UserError
+from relume.observe.intercept import Interception
 from relume.training import fit as fitting
 from relume.training.data.prepare import DataOptions, prepare
 from relume.training.fit import Audience, fit
@@ -86,10 +87,11 @@ def test_the_same_seed_gives_the_same_weights_and_another_other_ones(tmp_path):
 
 def test_recording_changes_no_weight(tmp_path, monkeypatch):
     every_step = fit("wine", out=tmp_path / "a", epochs=5, every=1)
-    monkeypatch.setattr(fitting, "find_sites", lambda *_: ())
+    monkeypatch.setattr(Interception, "patch", lambda _: 1 / 0)
     unwatched = fit("wine", out=tmp_path / "b", epochs=5)
     assert same(weights(every_step), weights(unwatched))
     assert len(unwatched.run.layers) == 0
+    assert "recording stopped early: division by zero" in unwatched.notes
 
 
 def test_the_callers_random_state_and_threads_are_left_alone(tmp_path):

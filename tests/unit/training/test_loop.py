@@ -7,9 +7,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from relume.monitor import Monitor
-from relume.observe.probe import Probe
 from relume.observe.schedule import every
-from relume.observe.sites import find_sites
 from relume.runs.query import read_run
 from relume.runs.store import RunWriter
 from relume.training.loop import Loop, LoopSettings, Observers, Progress, TensorPart, outputs
@@ -41,7 +39,7 @@ def loop_of(tmp_path):
             model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
         writer = RunWriter(tmp_path / f"run{len(writers)}")
         writers.append(writer)
-        monitor = Monitor(Probe(find_sites(model, X[:2])), writer, armed=every(5), window_steps=10)
+        monitor = Monitor(model, writer, armed=every(5), window_steps=10, example=X[:2])
         train, validation = TensorPart(X[:36], y[:36]), TensorPart(X[36:], y[36:])
         return Loop(model, train, validation, Regression(), numbers, monitor)
 

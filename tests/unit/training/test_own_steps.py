@@ -156,16 +156,16 @@ def test_a_gan_is_watched_pass_by_pass_and_optimizer_by_optimizer(tmp_path):
     names = [layer.name for layer in run.layers]
     assert names == [
         "generator.network.hidden.0.activation", "generator.network.hidden.1.activation",
+        "tanh(generator.network.head)",
         "discriminator.hidden.0.activation", "discriminator.hidden.1.activation",
     ]  # fmt: skip
     first, *later = run.windows
     parts = (first + later[0] + later[1] + later[2]).layers
-    # Four steps; the first one finds the sites, the others measure them.
-    assert [part.activity.rows for part in parts] == [3 * 35] * 2 + [3 * 3 * 35] * 2
-    assert [part.gradient_norm.count for part in parts] == [3] * 4
+    assert [part.activity.rows for part in parts] == [4 * 35] * 3 + [4 * 3 * 35] * 2
+    assert [part.gradient_norm.count for part in parts] == [4] * 5
     assert all(part.update_ratio.greatest < 0.2 for part in parts)
     assert all(part.update_ratio.least > 0 for part in parts)
-    assert [activity.rows for activity in run.examination] == [70] * 4
+    assert [activity.rows for activity in run.examination] == [70] * 5
     assert run.info.status == "finished"
     assert set(run.losses[2]) == {"discriminator", "generator"}
     for name in ("discriminator", "generator"):
@@ -201,8 +201,8 @@ def test_the_flow_of_each_optimizer_against_a_hand_computation(tmp_path):
     relume.fit(model, X, step=spying, out=tmp_path / "a", epochs=2, batch_size=70, every=1)
     (window,) = read_run(tmp_path / "a" / "run.sqlite").windows[1:]
     gradient, _, ratio = seen[3:]
-    assert window.layers[2].gradient_norm.mean == pytest.approx(gradient, rel=1e-5)
-    assert window.layers[2].update_ratio.mean == pytest.approx(ratio, rel=1e-4)
+    assert window.layers[3].gradient_norm.mean == pytest.approx(gradient, rel=1e-5)
+    assert window.layers[3].update_ratio.mean == pytest.approx(ratio, rel=1e-4)
 
 
 def test_a_tuple_of_modules_is_numbered_and_handed_over_as_it_is(tmp_path):
@@ -214,7 +214,7 @@ def test_a_tuple_of_modules_is_numbered_and_handed_over_as_it_is(tmp_path):
         return step(models, real)
 
     result = relume.fit(pair, X.numpy(), step=checked, out=tmp_path / "a", epochs=1)
-    assert result.run.layers[2].name == "1.hidden.0.activation"
+    assert result.run.layers[3].name == "1.hidden.0.activation"
     assert any("examine=" in note for note in result.notes)
     assert not result.run.examination
 
@@ -264,7 +264,7 @@ def test_a_site_that_is_used_late_joins_late(tmp_path):
     run = result.run
     assert [layer.name for layer in run.layers] == ["first.1", "second.1"]
     rows = [[part.activity.rows for part in window.layers] for window in run.windows]
-    assert np.sum(rows, axis=0).tolist() == [19 * 70, 7 * 70]
+    assert np.sum(rows, axis=0).tolist() == [20 * 70, 8 * 70]
     assert len(run.lifetimes) == 2
     assert "not observed, since not called: never" in result.notes
 
@@ -544,3 +544,55 @@ def test_a_loss_that_is_not_finite_is_said(tmp_path):
 
     result = relume.fit(nn.Linear(1, 1), torch.ones(8, 1), step=step, out=tmp_path)
     assert any(note.startswith("diverged in epoch 1") for note in result.notes)
+
+
+def test_what_a_step_calls_is_placed_measured_or_listed(tmp_path):
+    """Functions are seen with their lines, slopes too; a loss and another network are no layers."""
+    from torch.nn.functional import leaky_relu
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 6), nn.Linear(6, 5)
+            self.slope, self.head = nn.PReLU(5, init=0.2), nn.Linear(5, 1)
+
+        def forward(self, x):
+            x = leaky_relu(self.first(x), 0.1)
+            torch.tanh(torch.complex(x, x))
+            return self.head(self.slope(self.second(x)))
+
+    torch.manual_seed(0)
+    model, teacher = Net(), nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+
+    def step(model, x):
+        output = model(x)
+        return nn.functional.softplus(output - teacher(x)).mean() + output.relu().mean()
+
+    result = relume.fit(model, X, step=step, out=tmp_path / "a", epochs=2, batch_size=35, every=1)
+    run = result.run
+    assert [layer.name for layer in run.layers] == ["leaky_relu(first)", "slope"]
+    assert all(layer.place.startswith("test_own_steps.py:") for layer in run.layers)
+    slope = run.windows[0].layers[1].slope
+    assert (slope.count, slope.least) == (5, pytest.approx(0.2))
+    assert [(missed.what, missed.count) for missed in run.unobserved] == [
+        ("tanh of complex numbers", 4)
+    ]
+    assert run.unobserved[0].place.startswith("test_own_steps.py:")
+    assert [activity.rows for activity in run.examination] == [70, 70]
+    assert result.notes == ()
+
+
+def test_a_compiled_model_is_observed(tmp_path):
+    model, bare = mlp(), mlp()
+    compiled = torch.compile(model, backend="eager")
+    options = {"step": squared, "epochs": 3, "batch_size": 35, "every": 1, "seed": 4}
+    result = relume.fit(
+        compiled, (X, Y), out=tmp_path / "a", examine=lambda m, batch: m(batch[0]), **options
+    )
+    relume.fit(bare, (X, Y), out=tmp_path / "b", **options)
+    assert torch.equal(flat(model), flat(bare))
+    run = result.run
+    assert [layer.name for layer in run.layers] == ["1"]
+    assert sum(window.layers[0].activity.rows for window in run.windows) == 6 * 35
+    assert run.examination[0].rows == 70
+    assert result.notes == ()

@@ -98,8 +98,6 @@ RULE = Rule(
     check,
     explains=frozenset(
         {
-            Code.RATE_TOO_HIGH,
-            Code.RATE_TOO_LOW,
             Code.NOT_DECREASING,
             Code.OSCILLATING,
             Code.PLATEAU,

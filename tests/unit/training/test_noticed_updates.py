@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from relume.observe.updates import Updates
+from relume.training.noticed_updates import NoticedUpdates
 
 
 class Sharpness(torch.optim.Optimizer):
@@ -18,18 +18,33 @@ class Sharpness(torch.optim.Optimizer):
         self.inner.step()
 
 
+class Told:
+    """A monitor that keeps what it is told."""
+
+    def __init__(self):
+        self.kept, self.fault = [], None
+
+    def read_scale(self, scale):
+        self.scale = scale
+
+    def before_update(self, parameters, *, has_closure, scale):
+        self.kept.append((len(parameters), has_closure))
+
+    def end_update(self):
+        self.kept.append("done")
+
+    def end_backward(self):
+        self.kept.append("backward")
+
+
 def noticed(model, act):
-    kept = []
-    updates = Updates(
-        model,
-        lambda ids, has_closure: kept.append((len(ids), has_closure)),
-        lambda: kept.append("done"),
-    )
+    told = Told()
+    updates = NoticedUpdates(model, told)
     with updates.noticing():
         updates.begin_step()
         act()
     act()
-    return updates, kept
+    return updates, told.kept
 
 
 def test_only_the_models_own_optimizers_count_and_only_inside():
@@ -55,6 +70,20 @@ def test_an_optimizer_within_an_optimizer_is_one_update():
 
 
 def test_no_update_has_no_rate():
-    updates, kept = noticed(nn.Linear(2, 1), lambda: None)
-    assert kept == []
-    assert math.isnan(updates.learning_rate)
+    model = nn.Linear(2, 1)
+    updates, kept = noticed(model, lambda: model(torch.ones(1, 2)).sum().backward())
+    assert kept == ["backward"]
+    assert (updates.count, math.isnan(updates.learning_rate)) == (0, True)
+
+
+def test_a_fault_of_the_recording_does_not_change_the_count():
+    model = nn.Linear(2, 1)
+
+    class Broken(Told):
+        def before_update(self, *_, **__):
+            raise RuntimeError("planted")
+
+    updates = NoticedUpdates(model, told := Broken())
+    with updates.noticing():
+        SGD(model.parameters(), lr=0.1).step()
+    assert (updates.count, str(told.fault)) == (1, "planted")

@@ -1,0 +1,84 @@
+"""Noticing the optimizers that update a model inside a step of one's own."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from relume.monitor import Monitor
+from relume.observe.seams import Seams, rate_of
+
+
+class NoticedUpdates:
+    """The updates of a model's parameters, told by torch as they happen; reads only.
+
+    An optimizer that steps another one inside itself (sharpness-aware minimisation) makes one
+    update. Optimizers of other parameters are passed over.
+
+    Args:
+        model: Whose parameters are meant.
+        monitor: What records them; they are counted whatever becomes of it.
+
+    Attributes:
+        count: Updates since ``begin_step``.
+        learning_rate: Of the first of them; nan while there was none.
+    """
+
+    def __init__(self, model: nn.Module, monitor: Monitor) -> None:
+        self.count = 0
+        self.learning_rate = math.nan
+        self._ours = {id(parameter) for parameter in model.parameters()}
+        self._monitor = monitor
+        self._seams = Seams(self)
+
+    @contextmanager
+    def noticing(self) -> Iterator[None]:
+        """Notice every update inside the block; nothing is left behind after it."""
+        self._monitor.read_scale(lambda: self._seams.gradient_scale)
+        try:
+            self._seams.install()
+            yield
+        finally:
+            self._seams.remove()
+
+    def begin_step(self) -> None:
+        """Begin to count anew."""
+        self.count = 0
+
+    def before_backward(self, loss: Tensor | None) -> None:
+        """Do nothing: what a loss is, the step says itself."""
+
+    def after_backward(self) -> None:
+        """Take note of a backward pass that has ended."""
+        self._monitor.end_backward()
+
+    def before_update(self, optimizer: torch.optim.Optimizer, *, has_closure: bool) -> None:
+        """Take note of gradients and weights before an update of ours."""
+        parameters = _parameters(optimizer)
+        if not parameters.isdisjoint(self._ours):
+            if self.count == 0:
+                self.learning_rate = rate_of(optimizer)
+            scale = getattr(optimizer, "grad_scale", None)
+            self._monitor.before_update(parameters, has_closure=has_closure, scale=scale)
+
+    def after_update(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take note of an update, if it was one of ours."""
+        if not _parameters(optimizer).isdisjoint(self._ours):
+            self.count += 1
+            self._monitor.end_update()
+
+    def skip_update(self) -> None:
+        """Do nothing: an update that was left out is none."""
+
+    def begin_epoch(self, loader: object) -> None:
+        """Do nothing: epochs are counted by the loop."""
+
+    def fail(self, error: Exception) -> None:
+        """Let the monitor record no more."""
+        self._monitor.fault = self._monitor.fault or error
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> set[int]:
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
