@@ -99,13 +99,13 @@ def always_on(bias: float) -> None:
 
 def autoencoder(bias: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(ROWS, 4, generator=generator) @ torch.randn(4, 24, generator=generator)
+    x = torch.randn(ROWS, 12, generator=generator) @ torch.randn(12, 24, generator=generator)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(24, 32), nn.ReLU(), nn.Linear(32, 8), nn.ReLU(),
                           nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 24))  # fmt: skip
     with torch.no_grad():
         model[2].bias[:5] += bias
-    learn(model, x, x, F.mse_loss)
+    learn(model, x, x, F.mse_loss, lr=0.002)
 
 
 def slopes(start: float) -> None:

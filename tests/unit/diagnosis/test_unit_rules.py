@@ -265,6 +265,23 @@ def test_living_latents_and_networks_that_rebuild_nothing_are_passed_over():
     assert not unjudged(dead_latents.RULE, autoencoder(4, target=(64, 1)))
 
 
+def hourglass(out: int):
+    """No target and no input is known: the widths alone tell."""
+    shapes = {"encode": (20, 30), "code": (8, 20), "decode": (20, 8), "out": (out, 20)}
+    facts = [
+        LossFacts(function="by hand", phase=Phase.TRAINING, rows=640, head_layer="out"),
+        *(WeightFacts(name=f"{name}.weight", shape=shape) for name, shape in shapes.items()),
+        *(ModuleFacts(name=name, kind="Linear", order=at) for at, name in enumerate(shapes)),
+    ]
+    code = Units(name="relu(code)", owner="code", units=8, fired=rates(8, since=0, units=8))
+    return make_run(layers=[code], facts=facts, of_classes=False)
+
+
+def test_an_autoencoder_is_told_by_its_widths_too():
+    assert only(asked(dead_latents.RULE, hourglass(30))).severity is Severity.WARNING
+    assert not asked(dead_latents.RULE, hourglass(10))
+
+
 @pytest.mark.parametrize(
     ("slope", "course", "expected"),
     [

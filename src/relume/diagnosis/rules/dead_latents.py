@@ -1,8 +1,9 @@
 """Dead units in the narrowest layer of a network that rebuilds its input.
 
 What it detects
-    In a network whose loss compares as many values per row as it was given (an autoencoder), dead
-    units in the activation of the layer with the fewest units.
+    In a network that gives back as many values per row as it was given (an autoencoder), by its
+    loss or by the widths of its first and last matrix, dead units in the activation of the layer
+    with the fewest units. Codes without an activation are not judged.
 
 Why it matters
     All that is known of a row passes that layer: each dead unit is a dimension of the code lost.
@@ -47,7 +48,9 @@ REMEDIES = (
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding if units of the code are dead."""
-    code = _narrowest(reading) if _is_rebuilding(reading) else None
+    code = _narrowest(reading)
+    if code is not None and not (_is_rebuilding(reading) or _is_hourglass(reading, code)):
+        code = None
     if code is None:
         return
     module = code.name.rpartition(".")[0]
@@ -88,6 +91,22 @@ def _is_rebuilding(reading: Reading) -> bool:
     )
 
 
+def _is_hourglass(reading: Reading, code: WeightFacts) -> bool:
+    """Whether the head makes as many values as the first matrix takes, and the code half of it."""
+    heads = {f"{loss.head_layer}.weight" for loss in reading.training_losses}
+    ends = [fact for name, fact in reading.weights.items() if name in heads]
+    first = min(
+        (fact for fact in reading.weights.values() if len(fact.shape) == 2),
+        key=lambda fact: _order(reading, fact),
+    )
+    return any(end.shape[0] == first.shape[1] >= 2 * code.shape[0] for end in ends)
+
+
+def _order(reading: Reading, fact: WeightFacts) -> float:
+    module = reading.modules.get(fact.name.rpartition(".")[0])
+    return module.order if module is not None and module.order >= 0 else math.inf
+
+
 def _narrowest(reading: Reading) -> WeightFacts | None:
     """Return the matrix that makes the fewest units, if it is narrower than its neighbours."""
     dense = [fact for fact in reading.weights.values() if len(fact.shape) == 2]
@@ -106,6 +125,11 @@ RULE = Rule(
         {
             Code.DEAD_UNITS,
             Code.DEAD_AT_START,
+            Code.DEAD_LAYER,
+            Code.NO_GRADIENT,
+            Code.VANISHING_GRADIENT,
+            Code.STARVED_LAYER,
+            Code.UPDATE_RATIO,
             Code.NOT_DECREASING,
             Code.PLATEAU,
         }

@@ -82,7 +82,6 @@ RULE = Rule(
             Code.PLATEAU,
             Code.RATE_TOO_LOW,
             Code.CLASS_NEVER_PREDICTED,
-            Code.DEAD_LATENTS,
             Code.OSCILLATING,
         }
     ),

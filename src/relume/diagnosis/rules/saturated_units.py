@@ -94,6 +94,7 @@ RULE = Rule(
         {
             Code.VANISHING_GRADIENT,
             Code.STARVED_LAYER,
+            Code.UPDATE_RATIO,
             Code.NOT_DECREASING,
             Code.PLATEAU,
             Code.RATE_TOO_LOW,
