@@ -13,10 +13,13 @@ from relume.observe.observer import Observer, WeightSeries
 from relume.observe.pending import Epochs, OpenWindow
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
-from relume.runs.records import Epoch, Metric
+from relume.runs.records import Epoch, LayerWindow, Metric, Score, UnitActivity, Window
 from relume.runs.store import RunWriter
 
 WINDOW_STEPS = 50
+LEAST_ARMED = 4
+"""A window has at least so many steps, and at least so many of them were measured."""
+
 MOST_CLOSED_WINDOWS = 120
 MOST_WAITING_METRICS = 1000
 WRITING_SHARE = 0.25  # of the budget
@@ -67,6 +70,8 @@ class Output:
         self._window = OpenWindow(1)
         self._window_steps = WINDOW_STEPS
         self._closed = 0
+        self._closed_windows: list[Window] = []
+        self._scores: list[Score] = []
         self._known_sites = 0
         self._told: Mapping[tuple[str, str], int] = {}
         self._epochs = Epochs()
@@ -105,7 +110,14 @@ class Output:
             self._write_metrics(self.writer)
 
     def write_if_due(self, step: int, tallies: Sequence[Tally]) -> None:
-        """Write what is open, if it is time; make the run file, if there is none."""
+        """Close the window, if it is full; write what is open, if it is time.
+
+        Windows are closed by their steps and written by the clock: what a run file says of a
+        training does not depend on how quick the machine was.
+        """
+        window = self._window
+        if window.steps >= self._window_steps and window.armed_steps >= LEAST_ARMED:
+            self._close_window(step, tallies)
         began_s = time.perf_counter()
         if began_s < self.write_at_s and self.writer is not None:
             return
@@ -113,38 +125,55 @@ class Output:
             self.writer = self.open_writer()
             self.writer.set_layers([])
         self.write(step, tallies)
-        if self._window.steps >= self._window_steps:
-            self._close_window(step)
         ended_s = time.perf_counter()
         affordable_s = (ended_s - began_s) / (WRITING_SHARE * self._budget)
         self.write_at_s = ended_s + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, affordable_s))
 
     def write(self, step: int, tallies: Sequence[Tally]) -> None:
-        """Write what is open."""
+        """Write what is closed and what is open."""
         writer = self.writer
-        if writer is None or not self._window.steps:
+        if writer is None:
             return
-        new = tallies[self._known_sites :]
-        if new:
-            writer.add_layers([tally.layer for tally in new])
-            self._known_sites = len(tallies)
-        self._window.add_layers([tally.end_window(step) for tally in tallies])
-        if self._weights is not None:
-            self._add_weights(writer, self._weights)
-        writer.write_window(self._window.value(), [t.lifetimes.value() for t in tallies])
+        for window in self._closed_windows:
+            self._write_window(writer, window, tallies)
+        self._closed_windows.clear()
+        if self._window.steps:
+            self._take_up(step, tallies)
+            self._write_window(writer, self._window.value(), tallies)
         writer.write_curve(self._curve.value())
         if step >= self._facts_at:
             self._facts_at = 2 * step
             self._write_facts(writer)
         if self.metrics:
             self._write_metrics(writer)
-        is_full = self._window.steps >= self._window_steps
-        writer.add_scores(self._losses.take_scores(step, is_window_full=is_full))
+        writer.add_scores([*self._scores, *self._losses.take_scores(step)])
+        self._scores.clear()
         if not self._certificates.is_empty:
             writer.write_deaths([self._certificates.value(t) for t in tallies])
         if self._unobserved.counts != self._told:
             self._told = self._unobserved.counts
             writer.write_unobserved(self._told)
+
+    def _take_up(self, step: int, tallies: Sequence[Tally]) -> None:
+        """Add what sites and weights saw since the last time to the open window."""
+        self._window.add_layers([tally.end_window(step) for tally in tallies])
+        if self._weights is not None:
+            self._window.add_weights(self._weights.window())
+
+    def _write_window(self, writer: RunWriter, window: Window, tallies: Sequence[Tally]) -> None:
+        """Write a window, and before it the sites and weights that were first seen in it."""
+        new = tallies[self._known_sites : len(window.layers)]
+        if new:
+            writer.add_layers([tally.layer for tally in new])
+            self._known_sites = len(window.layers)
+        if self._weights is not None and len(window.weights) > self._known_weights:
+            names = self._weights.names[self._known_weights : len(window.weights)]
+            writer.add_weights(names)
+            self._known_weights += len(names)
+        missing = [LayerWindow(UnitActivity.zero(tally.layer.units)) for tally in tallies]
+        layers = (*window.layers, *missing[len(window.layers) : self._known_sites])
+        lifetimes = [tally.lifetimes.value() for tally in tallies[: self._known_sites]]
+        writer.write_window(replace(window, layers=layers), lifetimes)
 
     def finish(self, step: int, tallies: Sequence[Tally]) -> None:
         """Write all that is left; the run file stays open."""
@@ -159,13 +188,6 @@ class Output:
         self._write_facts(self.writer)
         self.writer.write_unobserved(self._unobserved.counts)
 
-    def _add_weights(self, writer: RunWriter, weights: WeightSeries) -> None:
-        new = weights.names[self._known_weights :]
-        if new:
-            writer.add_weights(new)
-            self._known_weights += len(new)
-        self._window.add_weights(weights.window())
-
     def _write_facts(self, writer: RunWriter) -> None:
         facts = [fact for observer in self._observers for fact in observer.facts()]
         if facts:
@@ -176,7 +198,10 @@ class Output:
             self._unobserved.note(f"metric beyond the first 200: {name}", None)
         self.metrics.clear()
 
-    def _close_window(self, step: int) -> None:
+    def _close_window(self, step: int, tallies: Sequence[Tally]) -> None:
+        self._take_up(step, tallies)
+        self._closed_windows.append(self._window.value())
+        self._scores += self._losses.take_scores(step, is_window_full=True)
         self._window = OpenWindow(step + 1)
         self._closed += 1
         if self._closed % MOST_CLOSED_WINDOWS == 0:

@@ -63,7 +63,7 @@ class OpenWindow:
         self.steps = 0
         self._first_step = first_step
         self._last_step = first_step
-        self._armed_steps = 0
+        self.armed_steps = 0
         self._loss = Moments()
         self._waiting: list[Tensor] = []
         self._rate = math.nan
@@ -74,7 +74,7 @@ class OpenWindow:
         """Add one step."""
         self.steps += 1
         self._last_step = number
-        self._armed_steps += is_armed
+        self.armed_steps += is_armed
         self._rate = rate
         if isinstance(loss, Tensor):
             self._waiting.append(loss)
@@ -102,7 +102,7 @@ class OpenWindow:
         return Window(
             self._first_step,
             self._last_step,
-            self._armed_steps,
+            self.armed_steps,
             self._loss,
             self._rate,
             tuple(self._layers),
