@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relume.kernels.weight_norms import Norm, distance, keep, norm
 from relume.observe.tally import Tally
 from relume.runs.records import Counts, Moments, Sums
 
@@ -24,6 +25,7 @@ class _Copy:
 
     weights: tuple[Tensor, ...]
     before: tuple[Tensor, ...]
+    size: Norm  # of these together
     usual: deque[float]  # the update ratios of the last armed steps
     is_fresh: bool  # whether the update after it is still to come
 
@@ -82,9 +84,11 @@ class Flows:
                 continue
             gradients = [weight.grad for weight in tally.owner if weight.grad is not None]
             if gradients:
-                norm = _norm(gradients) if scale is None else _norm(gradients) / scale
-                seen[id(tally.owner[0])] = self._note(tally, "gradient_norm", norm)
-        norms = [norm for norm in seen.values() if norm is not None]
+                size = norm(gradients)
+                if scale is not None:
+                    size = size / (scale.item() if isinstance(size, float) else scale)
+                seen[id(tally.owner[0])] = self._note(tally, "gradient_norm", size)
+        norms = [size for size in seen.values() if size is not None]
         return math.hypot(*norms) if norms and len(norms) == len(seen) else math.nan
 
     @torch.no_grad()
@@ -94,7 +98,7 @@ class Flows:
         Returns:
             The norm of all gradients of the last call of a closure; nan where there was none.
         """
-        ratios: dict[int, Tensor] = {}
+        ratios: dict[int, Norm] = {}
         for tally in tallies:
             key = id(tally.owner[0]) if tally.owner else 0
             copy = self._copies.get(key)
@@ -112,7 +116,7 @@ class Flows:
     def change(self, tally: Tally) -> float:
         """Return how far the weights moved since the last armed step's update, over their norm."""
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
-        return 0.0 if copy is None else self._moved(copy).item()
+        return 0.0 if copy is None else float(self._moved(copy))
 
     def have_all_moved(self, tallies: Sequence[Tally], least: float, times: float) -> bool:
         """Whether all weights moved since the last armed step's update, and farther than usual.
@@ -132,9 +136,11 @@ class Flows:
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
         return statistics.median(copy.usual) if copy is not None and copy.usual else math.nan
 
-    def _moved(self, copy: _Copy) -> Tensor:
-        moved = [self._difference(w, b) for w, b in zip(copy.weights, copy.before, strict=True)]
-        return _joined(moved) / _norm(copy.before)
+    def _moved(self, copy: _Copy) -> Norm:
+        moved = distance(copy.weights, copy.before, self._room)
+        if isinstance(copy.size, float) and not copy.size:
+            return math.inf if moved else math.nan
+        return moved / copy.size
 
     def row_changes(self, tally: Tally, units: Counts) -> Sums:
         """Return how far the rows of some units moved since the last armed step's update.
@@ -168,24 +174,21 @@ class Flows:
             _add(tally, what, value)
         self._pending.clear()
 
-    def _difference(self, weight: Tensor, before: Tensor) -> Tensor:
-        """Return the norm of a difference, computed in memory that is kept for it."""
+    def _room(self, weight: Tensor) -> Tensor:
+        """Return memory for something like a weight, which is kept for the next one."""
         scratch = self._scratch.get(weight.device)
         if scratch is None or scratch.numel() < weight.numel() or scratch.dtype != weight.dtype:
             scratch = torch.empty(weight.numel(), dtype=weight.dtype, device=weight.device)
             self._scratch[weight.device] = scratch
-        room = scratch[: weight.numel()].view(weight.shape)
-        moved: Tensor = torch.linalg.vector_norm(torch.sub(weight.detach(), before, out=room))
-        return moved.float()
+        return scratch[: weight.numel()].view(weight.shape)
 
-    def _note(self, tally: Tally, what: str, value: Tensor) -> float | None:
+    def _note(self, tally: Tally, what: str, value: Norm) -> float | None:
         """Add a number, and return it if it is known at once."""
-        if value.device.type != "cpu":
+        if isinstance(value, Tensor):
             self._pending.append((tally, what, value))
             return None
-        known = value.item()
-        _add(tally, what, known)
-        return known
+        _add(tally, what, value)
+        return value
 
     def _copy(self, tally: Tally) -> None:
         key = id(tally.owner[0])
@@ -197,26 +200,17 @@ class Flows:
                 return
             self.copied_bytes += size
             before = tuple(weight.detach().clone() for weight in tally.owner)
-            self._copies[key] = _Copy(tally.owner, before, deque(maxlen=_KEPT), is_fresh=True)
+            usual: deque[float] = deque(maxlen=_KEPT)
+            self._copies[key] = _Copy(tally.owner, before, norm(before), usual, is_fresh=True)
         elif not copy.is_fresh:
-            torch._foreach_copy_(list(copy.before), [w.detach() for w in copy.weights])
+            copy.size = keep(copy.weights, copy.before)
             copy.is_fresh = True
 
 
 def _add(tally: Tally, what: str, value: float) -> None:
-    if what == "update_ratio" and not np.isfinite(value):
+    if what == "update_ratio" and not math.isfinite(value):
         return  # a weight that was zero makes no ratio
     setattr(tally, what, getattr(tally, what) + Moments.of(value))
-
-
-def _norm(tensors: Sequence[Tensor]) -> Tensor:
-    return _joined([norm.float() for norm in torch._foreach_norm(list(tensors))])  # noqa: SLF001
-
-
-def _joined(norms: Sequence[Tensor]) -> Tensor:
-    """Return the norm of the whole from those of its parts."""
-    whole: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
-    return whole
 
 
 def _unit_axis(weight: Tensor, count: int, units: Counts) -> int | None:

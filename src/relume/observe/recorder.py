@@ -28,7 +28,7 @@ from relume.observe.intercept import Interception, Switch
 from relume.observe.naming import Names
 from relume.observe.output import Output
 from relume.observe.pending import OpenStep
-from relume.observe.quick import Quick
+from relume.observe.quick import Ended, Quick
 from relume.observe.schedule import Budget, FixedPlan
 from relume.observe.seams import Optimizer, Seams, rate_of
 from relume.observe.stepping import Stepper
@@ -106,10 +106,9 @@ class Recorder:
         self._certificates = Certificates(self._evidence)
         self.output = Output(open_writer, self.unobserved, self._certificates, budget)
         self._step = OpenStep()
-        self._quick = Quick(self._end_quick_step, self.fail, self._step)
+        self._ended: Ended = []
+        self._quick = Quick(self._end_quick_step, self.fail, self._step, self.stepper, self._ended)
         self._seams.quick = self._quick
-        self._timed = 0  # plain steps on the short way that are still timed
-        self._ended: list[tuple[int, float | Tensor | None, float, bool]] = []
         self.armed_steps = 0
         self._last_armed = 0
         self._is_armed = False
@@ -306,8 +305,8 @@ class Recorder:
         loss = losses[0] if len(losses) == 1 else sum(losses) if losses else self._step.loss()
         self._ended.append((number, loss, rate_of(optimizer), False))
         losses.clear()
-        if self._timed:
-            self._timed -= 1
+        if quick.timed:
+            quick.timed -= 1
             now_s = time.thread_time()
             self.plan.note(now_s - self._step.began_s, 0.0, was_armed=False)
             self._step.begin(now_s)
@@ -357,8 +356,8 @@ class Recorder:
     def _open_quick(self) -> None:
         leader = self.stepper.leader
         if leader is not None and not self.stepper.is_by_hand and self.fault is None:
-            self._timed = TIMED_STEPS
-            self._quick.open(leader)
+            self._quick.timed = TIMED_STEPS
+            self._quick.open(leader, self.plan.next_step, self.output.write_at_s)
 
     def _arm(self) -> None:
         self._compiled.prepare()

@@ -1,0 +1,89 @@
+"""Norms of weights, of their gradients and of their moves: one pass over memory for each.
+
+float32 numbers on a CPU, side by side, are read by the C extension, if that was built; all others
+by torch operations on their own device. On a CPU a norm is a float, elsewhere a scalar tensor, so
+that nothing waits.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from relume.kernels.unit_sums import IS_NATIVE
+
+Norm: TypeAlias = float | Tensor
+
+if IS_NATIVE:
+    from relume.kernels._native import copy_squares, squares
+
+_PLAIN: Final = (Tensor, nn.Parameter)
+
+
+def norm(tensors: Sequence[Tensor]) -> Norm:
+    """Return the L2 norm of all numbers of some tensors.
+
+    Example:
+        >>> norm([torch.tensor([3.0]), torch.tensor([[4.0]])])
+        5.0
+    """
+    if all(map(is_native, tensors)):
+        return math.sqrt(sum(squares(x.data_ptr(), 0, x.numel()) for x in tensors))
+    return _joined([x.float() for x in torch._foreach_norm(list(tensors))])  # noqa: SLF001
+
+
+def keep(tensors: Sequence[Tensor], copies: Sequence[Tensor]) -> Norm:
+    """Copy tensors into others of the same shape and type; return their norm."""
+    if _are_native(tensors, copies):
+        pairs = zip(tensors, copies, strict=True)
+        return math.sqrt(sum(copy_squares(x.data_ptr(), c.data_ptr(), x.numel()) for x, c in pairs))
+    torch._foreach_copy_(list(copies), [x.detach() for x in tensors])  # noqa: SLF001
+    return norm(copies)
+
+
+def distance(
+    tensors: Sequence[Tensor], others: Sequence[Tensor], room: Callable[[Tensor], Tensor]
+) -> Norm:
+    """Return the L2 norm of the difference of some tensors from others of the same shape.
+
+    Args:
+        tensors: The ones.
+        others: The others.
+        room: Returns memory for a tensor like the one given; asked where torch computes.
+    """
+    if _are_native(tensors, others):
+        pairs = zip(tensors, others, strict=True)
+        return math.sqrt(sum(squares(x.data_ptr(), y.data_ptr(), x.numel()) for x, y in pairs))
+    moved = [
+        torch.linalg.vector_norm(torch.sub(x.detach(), y, out=room(x))).float()
+        for x, y in zip(tensors, others, strict=True)
+    ]
+    return _joined(moved)
+
+
+def is_native(x: Tensor) -> bool:
+    """Whether the extension can read it."""
+    return (
+        IS_NATIVE
+        and x.dtype is torch.float32
+        and type(x) in _PLAIN
+        and x.is_cpu
+        and x.layout is torch.strided
+        and x.is_contiguous()
+        and not x.is_neg()
+    )
+
+
+def _are_native(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    return all(
+        is_native(x) and is_native(y) and x.numel() == y.numel()
+        for x, y in zip(tensors, others, strict=True)
+    )
+
+
+def _joined(norms: Sequence[Tensor]) -> Norm:
+    """Return the norm of the whole from those of its parts."""
+    whole: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
+    return whole.item() if whole.device.type == "cpu" else whole
