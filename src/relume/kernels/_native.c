@@ -446,6 +446,7 @@ PyDoc_STRVAR(add_doc,
 
 static PyMethodDef METHODS[] = {
     {"add", (PyCFunction)(void (*)(void))add, METH_FASTCALL, add_doc},
+    {"total", (PyCFunction)(void (*)(void))total, METH_FASTCALL, total_doc},
     {"squares", (PyCFunction)(void (*)(void))squares, METH_FASTCALL, squares_doc},
     {"copy_squares", (PyCFunction)(void (*)(void))copy_squares, METH_FASTCALL, copy_squares_doc},
     {NULL, NULL, 0, NULL},

@@ -17,7 +17,7 @@ from relume.kernels.unit_sums import IS_NATIVE
 Norm: TypeAlias = float | Tensor
 
 if IS_NATIVE:
-    from relume.kernels._native import copy_squares, squares
+    from relume.kernels._native import copy_squares, squares, total
 
 _PLAIN: Final = (Tensor, nn.Parameter)
 
@@ -31,7 +31,8 @@ def norm(tensors: Sequence[Tensor]) -> Norm:
     """
     if all(map(is_native, tensors)):
         return math.sqrt(sum(squares(x.data_ptr(), 0, x.numel()) for x in tensors))
-    return _joined([x.float() for x in torch._foreach_norm(list(tensors))])  # noqa: SLF001
+    with torch.no_grad():
+        return _joined([x.float() for x in torch._foreach_norm(list(tensors))])  # noqa: SLF001
 
 
 def keep(tensors: Sequence[Tensor], copies: Sequence[Tensor]) -> Norm:
@@ -39,7 +40,8 @@ def keep(tensors: Sequence[Tensor], copies: Sequence[Tensor]) -> Norm:
     if _are_native(tensors, copies):
         pairs = zip(tensors, copies, strict=True)
         return math.sqrt(sum(copy_squares(x.data_ptr(), c.data_ptr(), x.numel()) for x, c in pairs))
-    torch._foreach_copy_(list(copies), [x.detach() for x in tensors])  # noqa: SLF001
+    with torch.no_grad():
+        torch._foreach_copy_(list(copies), list(tensors))  # noqa: SLF001
     return norm(copies)
 
 
@@ -56,11 +58,27 @@ def distance(
     if _are_native(tensors, others):
         pairs = zip(tensors, others, strict=True)
         return math.sqrt(sum(squares(x.data_ptr(), y.data_ptr(), x.numel()) for x, y in pairs))
-    moved = [
-        torch.linalg.vector_norm(torch.sub(x.detach(), y, out=room(x))).float()
-        for x, y in zip(tensors, others, strict=True)
-    ]
-    return _joined(moved)
+    with torch.no_grad():
+        moved = [
+            torch.linalg.vector_norm(torch.sub(x, y, out=room(x))).float()
+            for x, y in zip(tensors, others, strict=True)
+        ]
+        return _joined(moved)
+
+
+def sample(x: Tensor, most: int) -> tuple[float, float] | None:
+    """Return mean and mean square of the first numbers of a tensor, at most so many.
+
+    None where the extension cannot read it.
+    """
+    many = min(x.numel(), most)
+    if not (many and is_native(x)):
+        return None
+    try:
+        address = x.data_ptr()
+    except RuntimeError:  # of a transform: it has no memory of its own
+        return None
+    return total(address, 0, many) / many, squares(address, 0, many) / many
 
 
 def is_native(x: Tensor) -> bool:

@@ -49,7 +49,6 @@ class Flows:
         self._pending: list[tuple[Tally, str, Tensor]] = []
         self._awaited: Collection[int] = ()  # parameters whose gradients a closure computes
 
-    @torch.no_grad()
     def before_update(
         self,
         tallies: Sequence[Tally],
@@ -91,7 +90,6 @@ class Flows:
         norms = [size for size in seen.values() if size is not None]
         return math.hypot(*norms) if norms and len(norms) == len(seen) else math.nan
 
-    @torch.no_grad()
     def after_update(self, tallies: Sequence[Tally]) -> float:
         """Note how far the update moved what was copied before it.
 
@@ -210,7 +208,17 @@ class Flows:
 def _add(tally: Tally, what: str, value: float) -> None:
     if what == "update_ratio" and not math.isfinite(value):
         return  # a weight that was zero makes no ratio
-    setattr(tally, what, getattr(tally, what) + Moments.of(value))
+    so_far: Moments = getattr(tally, what)
+    setattr(
+        tally,
+        what,
+        Moments(
+            so_far.count + 1,
+            so_far.total + value,
+            min(so_far.least, value),
+            max(so_far.greatest, value),
+        ),
+    )
 
 
 def _unit_axis(weight: Tensor, count: int, units: Counts) -> int | None:

@@ -211,11 +211,11 @@ class Recorder:
         with self._lock:
             self._step.is_updating = False
             if self._is_armed and self._is_full:
-                began_s = time.thread_time()
+                began_s = time.perf_counter()
                 norm = self._flows.after_update(self._tap.tallies)
                 if math.isfinite(norm):
                     self._evidence.note_gradient(self.steps + 1, norm)
-                self._step.own_s += time.thread_time() - began_s
+                self._step.own_s += time.perf_counter() - began_s
             if self.stepper.is_end_after_update(optimizer):
                 self._end_step(rate_of(optimizer))
 
@@ -252,7 +252,7 @@ class Recorder:
         """Note deaths, gradients and weights while the weights are still those of the step."""
         if not self._is_armed:
             return
-        began_s = time.thread_time()
+        began_s = time.perf_counter()  # far cheaper than the time of a thread
         tallies, step = self._tap.tallies, self.steps + 1
         if self._is_full:
             self._evidence.note_input(step, self._tap.calls.last_input)
@@ -265,7 +265,7 @@ class Recorder:
             given = {id(weight) for group in groups for weight in group["params"]}
             norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
             self._evidence.note_gradient(step, norm)
-        self._step.own_s += time.thread_time() - began_s
+        self._step.own_s += time.perf_counter() - began_s
 
     def _note_falls(self, tally: Tally, step: int) -> None:
         fell = tally.end_step(step)
@@ -287,9 +287,11 @@ class Recorder:
         self._quick.losses.clear()
         self._ended.append((number, step.loss(), rate, self._is_armed))
         if self._is_armed:
+            began_s = time.perf_counter()
             self._end_armed_step(number)
-            began_s, now_s = now_s, time.thread_time()
-            step.own_s += now_s - began_s
+            took_s = time.perf_counter() - began_s
+            step.own_s += took_s
+            now_s += took_s
         self.plan.note(now_s - step.began_s, step.own_s, was_armed=self._is_armed)
         is_next_armed = number + 1 >= self.plan.next_step
         if self._is_armed or is_next_armed or time.perf_counter() >= self.output.write_at_s:

@@ -72,7 +72,8 @@ class Budget:
     def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
         """Take note of how long a step took, and how much of it is known to be ours.
 
-        Both in CPU time of the thread that trains: other programs do not count, nor does waiting.
+        The former in CPU time of the thread that trains: other programs do not count, nor does
+        waiting. The latter by the clock, which is read much faster; a median is made of it.
         """
         self._noted += 1
         if self._noted <= self._first:
