@@ -1,6 +1,6 @@
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -47,5 +47,5 @@ class Shortcut:
         task: Callable[[], int],
         clock: Callable[[], float],
         /,
-    ) -> Shortcut: ...
+    ) -> Self: ...
     def __call__(self, *args: Any, **named: Any) -> Any: ...

@@ -151,6 +151,10 @@ static PyObject *make_shortcut(PyTypeObject *type, PyObject *arguments, PyObject
     this->clock = Py_NewRef(clock);
     for (int i = 0; i < NAMES; i++) {
         this->names[i] = PyUnicode_InternFromString(NAME_TEXTS[i]);
+        if (!this->names[i]) {
+            Py_DECREF(this);
+            return NULL;
+        }
     }
     return (PyObject *)this;
 }

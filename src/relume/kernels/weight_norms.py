@@ -41,7 +41,7 @@ def keep(tensors: Sequence[Tensor], copies: Sequence[Tensor]) -> Norm:
         pairs = zip(tensors, copies, strict=True)
         return math.sqrt(sum(copy_squares(x.data_ptr(), c.data_ptr(), x.numel()) for x, c in pairs))
     with torch.no_grad():
-        torch._foreach_copy_(list(copies), list(tensors))  # noqa: SLF001
+        torch._foreach_copy_(list(copies), list(tensors))
     return norm(copies)
 
 
