@@ -84,9 +84,11 @@ class Seams:
 
     def install(self) -> None:
         """Begin to listen."""
+        enter = self._short(BEFORE_UPDATE, self._enter_update)
+        leave = self._short(AFTER_UPDATE, self._leave_update)
         self._hooks = [
-            register_optimizer_step_pre_hook(self._short(BEFORE_UPDATE, self._enter_update)),
-            register_optimizer_step_post_hook(self._short(AFTER_UPDATE, self._leave_update)),
+            register_optimizer_step_pre_hook(enter),
+            register_optimizer_step_post_hook(leave),
         ]
         self._patch_backward()
         self._patch(torch.autograd, "grad", self._grad)
@@ -132,10 +134,11 @@ class Seams:
                 return original(*args, **named)
             return long_way(original, *args, **named)
 
-        self._patches.append((torch.autograd, "backward", original))
-        torch.autograd.backward = functools.wraps(original)(backward)
+        patched: Callable[..., Any] = functools.wraps(original)(backward)
         if self.quick is not None:
-            torch.autograd.backward = self.quick.short(BACKWARD, torch.autograd.backward, original)
+            patched = self.quick.short(BACKWARD, patched, original)
+        self._patches.append((torch.autograd, "backward", original))
+        torch.autograd.backward = patched
 
     def _tell(self, action: Callable[..., None], *args: Any) -> None:
         try:
@@ -221,14 +224,11 @@ class Seams:
     def _scaled_step(
         self, original: Callable[..., Any], scaler: Any, optimizer: Any, *args: Any, **named: Any
     ) -> Any:
-        updates = self._count_updates()
+        updates = self._updates + getattr(self.quick, "updates", 0)
         result = original(scaler, optimizer, *args, **named)
-        if self._count_updates() == updates:
+        if self._updates + getattr(self.quick, "updates", 0) == updates:
             self._tell(self._skip_update)
         return result
-
-    def _count_updates(self) -> int:
-        return self._updates + (self.quick.updates if self.quick is not None else 0)
 
     def _skip_update(self) -> None:
         self._forget_scale()
