@@ -8,7 +8,7 @@ blocks of steps on a network of its own with the same start; a second bare one i
 figure is the mean difference of a block to the mean of the two bare blocks of its round, over the
 median of these, with a bootstrap interval (95 %); that of the control is to the bare block. Before
 every block torch is patched and put back once, so that all begin alike. Differences far off (a
-disturbed block) are drawn in to the bounds of ``FAR``; what an armed step costs is far within these.
+disturbed block) are drawn in to the bounds of ``FAR``; what an armed step costs is well within.
 """
 
 import argparse
