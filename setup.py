@@ -9,7 +9,7 @@ from setuptools import Extension, setup
 NATIVE = Extension(
     "relume.kernels._native",
     ["src/relume/kernels/_native.c"],
-    depends=["src/relume/kernels/_native_lanes.h"],
+    depends=[f"src/relume/kernels/_native_{part}.h" for part in ("lanes", "norms", "quick")],
     extra_compile_args=["-O3", "-g0", "-fopenmp-simd"],  # what MSVC does not know it ignores
     py_limited_api=True,
     optional=True,

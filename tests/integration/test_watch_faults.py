@@ -26,6 +26,7 @@ STEPS = 8
 
 MODULES = (
     "kernels.unit_sums",
+    "kernels.weight_norms",
     "observe.calls",
     "observe.deaths",
     "observe.falls",

@@ -22,10 +22,13 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define ALIGNED __attribute__((aligned(64)))
 #define SIMD _Pragma("omp simd")
+#define SIMD_SUM(total) PRAGMA(omp simd reduction(+ : total))
+#define PRAGMA(words) _Pragma(#words)
 #else
 #define ALWAYS_INLINE static __forceinline
 #define ALIGNED __declspec(align(64))
 #define SIMD
+#define SIMD_SUM(total)
 #endif
 
 /* One copy of the hot loops for each generation of vector units, chosen when the module loads. It
@@ -434,17 +437,26 @@ static PyObject *add(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py
     return refused ? NULL : PyLong_FromSsize_t(values ? values / units.size : 0);
 }
 
+#include "_native_norms.h"
+#include "_native_quick.h"
+
 PyDoc_STRVAR(add_doc,
              "add(sums, work, address, element, shape, strides, axis, low, high)\n--\n\n"
              "Add one tensor's per-unit statistics into float64 sums; return the positions.");
 
 static PyMethodDef METHODS[] = {
     {"add", (PyCFunction)(void (*)(void))add, METH_FASTCALL, add_doc},
+    {"total", (PyCFunction)(void (*)(void))total, METH_FASTCALL, total_doc},
+    {"squares", (PyCFunction)(void (*)(void))squares, METH_FASTCALL, squares_doc},
+    {"copy_squares", (PyCFunction)(void (*)(void))copy_squares, METH_FASTCALL, copy_squares_doc},
     {NULL, NULL, 0, NULL},
 };
 
+static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, add_types}, {0, NULL}};
+
 static struct PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT, .m_name = "_native", .m_size = 0, .m_methods = METHODS,
+    .m_slots = SLOTS,
 };
 
 PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&MODULE); }

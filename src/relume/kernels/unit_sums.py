@@ -106,6 +106,7 @@ class UnitSums:
         self.positions = 0
         self.gradient_positions = 0
         self._host = np.zeros((_ROWS, units))
+        self._fired, self._saturated = self._host[0], self._host[4]
         self._parts = tuple(self._host[rows] for rows in _ROWS_OF)
         self._elsewhere: dict[torch.device, Tensor] = {}
         self._native = _NATIVE if native else None
@@ -149,7 +150,7 @@ class UnitSums:
 
     def counts(self) -> tuple[Totals, Totals]:
         """Return how many values fired and saturated, as far as they lay on the CPU."""
-        fired, saturated = self._host[0].copy(), self._host[4].copy()
+        fired, saturated = self._fired.copy(), self._saturated.copy()
         by_torch = self._elsewhere.get(_CPU)
         if by_torch is not None:
             fired += by_torch[0].numpy()

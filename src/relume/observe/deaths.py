@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from relume.kernels.weight_norms import sample
 from relume.observe.tally import Tally
 from relume.runs.records import NEVER, Cause, Counts, Deaths, Sums
 
@@ -57,13 +58,11 @@ class Evidence:
 
     def note_input(self, step: int, x: Tensor | None) -> None:
         """Take note of the inputs of an armed step, by a sample of their numbers."""
-        if x is None or not x.is_floating_point() or x.device.type != "cpu" or x.numel() < 2:
+        if x is None or x.numel() < 2:
             return
-        if x.is_contiguous() and x.dtype in {torch.float32, torch.float64}:
-            sample: Sums = x.detach().numpy().ravel()[:_SAMPLE]
-            ones = _ONES[sample.dtype.itemsize][: len(sample)]
-            mean = float(sample.dot(ones)) / len(sample)
-            square = float(sample.dot(sample)) / len(sample)  # a dot product: the quickest sum
+        known = sample(x, _SAMPLE) or _sample(x)
+        if known is not None:
+            mean, square = known
             self._inputs.append((step, mean, math.sqrt(max(0.0, square - mean * mean))))
 
     def has_rate_step(self, first: int, last: int) -> bool:
@@ -100,6 +99,15 @@ class Evidence:
         farthest = max(abs(mean - usual) for mean, _ in before)
         off = max(DRIFT * deviation, 2 * farthest)
         return abs(seen[last] - usual) > off >= abs(seen[first] - usual)
+
+
+def _sample(x: Tensor) -> tuple[float, float] | None:
+    """Return mean and mean square of the first numbers of a tensor, where that is quick."""
+    if not x.is_cpu or x.dtype not in {torch.float32, torch.float64} or not x.is_contiguous():
+        return None
+    values: Sums = x.detach().numpy().ravel()[:_SAMPLE]
+    ones = _ONES[values.dtype.itemsize][: len(values)]  # a dot product: the quickest sum
+    return float(values.dot(ones)) / len(values), float(values.dot(values)) / len(values)
 
 
 def _usual(values: Iterable[tuple[int, float]], first: int, factor: float) -> float:

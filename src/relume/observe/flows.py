@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relume.kernels.weight_norms import Norm, distance, joined, keep, norm
 from relume.observe.tally import Tally
 from relume.runs.records import Counts, Moments, Sums
 
@@ -24,6 +25,7 @@ class _Copy:
 
     weights: tuple[Tensor, ...]
     before: tuple[Tensor, ...]
+    sizes: list[Norm]  # of these
     usual: deque[float]  # the update ratios of the last armed steps
     is_fresh: bool  # whether the update after it is still to come
 
@@ -38,12 +40,12 @@ class WeightNorms:
     """
 
     def __init__(self) -> None:
-        self.gradients: dict[int, Tensor] = {}
-        self.weights: dict[int, Tensor] = {}
-        self.moves: dict[int, Tensor] = {}
+        self.gradients: dict[int, Norm] = {}
+        self.weights: dict[int, Norm] = {}
+        self.moves: dict[int, Norm] = {}
 
     @staticmethod
-    def keep(where: dict[int, Tensor], weights: Sequence[Tensor], norms: Sequence[Tensor]) -> None:
+    def keep(where: dict[int, Norm], weights: Sequence[Tensor], norms: Sequence[Norm]) -> None:
         """Keep a norm of each of some weights."""
         where.update(zip(map(id, weights), norms, strict=True))
 
@@ -71,7 +73,6 @@ class Flows:
         self._pending: list[tuple[Tally, str, Tensor]] = []
         self._awaited: Collection[int] = ()  # parameters whose gradients a closure computes
 
-    @torch.no_grad()
     def before_update(
         self,
         tallies: Sequence[Tally],
@@ -107,21 +108,22 @@ class Flows:
                 continue
             pairs = [(weight, weight.grad) for weight in tally.owner if weight.grad is not None]
             if pairs:
-                parts = norms_of([gradient for _, gradient in pairs])
+                parts = [norm([gradient]) for _, gradient in pairs]
                 self.norms.keep(self.norms.gradients, [weight for weight, _ in pairs], parts)
-                norm = _joined(parts) if scale is None else _joined(parts) / scale
-                seen[id(tally.owner[0])] = self._note(tally, "gradient_norm", norm)
-        norms = [norm for norm in seen.values() if norm is not None]
+                size = joined(parts)
+                if scale is not None:
+                    size = size / (scale.item() if isinstance(size, float) else scale)
+                seen[id(tally.owner[0])] = self._note(tally, "gradient_norm", size)
+        norms = [size for size in seen.values() if size is not None]
         return math.hypot(*norms) if norms and len(norms) == len(seen) else math.nan
 
-    @torch.no_grad()
     def after_update(self, tallies: Sequence[Tally]) -> float:
         """Note how far the update moved what was copied before it.
 
         Returns:
             The norm of all gradients of the last call of a closure; nan where there was none.
         """
-        ratios: dict[int, Tensor] = {}
+        ratios: dict[int, Norm] = {}
         for tally in tallies:
             key = id(tally.owner[0]) if tally.owner else 0
             copy = self._copies.get(key)
@@ -139,7 +141,7 @@ class Flows:
     def change(self, tally: Tally) -> float:
         """Return how far the weights moved since the last armed step's update, over their norm."""
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
-        return 0.0 if copy is None else self._moved(copy).item()
+        return 0.0 if copy is None else float(self._moved(copy))
 
     def have_all_moved(self, tallies: Sequence[Tally], least: float, times: float) -> bool:
         """Whether all weights moved since the last armed step's update, and farther than usual.
@@ -159,12 +161,15 @@ class Flows:
         copy = self._copies.get(id(tally.owner[0])) if tally.owner else None
         return statistics.median(copy.usual) if copy is not None and copy.usual else math.nan
 
-    def _moved(self, copy: _Copy) -> Tensor:
-        moved = [self.difference(w, b) for w, b in zip(copy.weights, copy.before, strict=True)]
-        norms = norms_of(copy.before)
-        self.norms.keep(self.norms.moves, copy.weights, moved)
-        self.norms.keep(self.norms.weights, copy.weights, norms)
-        return _joined(moved) / _joined(norms)
+    def _moved(self, copy: _Copy) -> Norm:
+        pairs = zip(copy.weights, copy.before, strict=True)
+        moves = [distance([weight], [before], self.room) for weight, before in pairs]
+        self.norms.keep(self.norms.moves, copy.weights, moves)
+        self.norms.keep(self.norms.weights, copy.weights, copy.sizes)
+        moved, size = joined(moves), joined(copy.sizes)
+        if isinstance(size, float) and not size:
+            return math.inf if moved else math.nan
+        return moved / size
 
     def row_changes(self, tally: Tally, units: Counts) -> Sums:
         """Return how far the rows of some units moved since the last armed step's update.
@@ -198,24 +203,21 @@ class Flows:
             _add(tally, what, value)
         self._pending.clear()
 
-    def difference(self, weight: Tensor, before: Tensor) -> Tensor:
-        """Return the norm of a difference, computed in memory that is kept for it."""
+    def room(self, weight: Tensor) -> Tensor:
+        """Return memory for something like a weight, which is kept for the next one."""
         scratch = self._scratch.get(weight.device)
         if scratch is None or scratch.numel() < weight.numel() or scratch.dtype != weight.dtype:
             scratch = torch.empty(weight.numel(), dtype=weight.dtype, device=weight.device)
             self._scratch[weight.device] = scratch
-        room = scratch[: weight.numel()].view(weight.shape)
-        moved: Tensor = torch.linalg.vector_norm(torch.sub(weight.detach(), before, out=room))
-        return moved.float()
+        return scratch[: weight.numel()].view(weight.shape)
 
-    def _note(self, tally: Tally, what: str, value: Tensor) -> float | None:
+    def _note(self, tally: Tally, what: str, value: Norm) -> float | None:
         """Add a number, and return it if it is known at once."""
-        if value.device.type != "cpu":
+        if isinstance(value, Tensor):
             self._pending.append((tally, what, value))
             return None
-        known = value.item()
-        _add(tally, what, known)
-        return known
+        _add(tally, what, value)
+        return value
 
     def _copy(self, tally: Tally) -> None:
         key = id(tally.owner[0])
@@ -227,28 +229,30 @@ class Flows:
                 return
             self.copied_bytes += size
             before = tuple(weight.detach().clone() for weight in tally.owner)
-            self._copies[key] = _Copy(tally.owner, before, deque(maxlen=_KEPT), is_fresh=True)
+            sizes = [norm([each]) for each in before]
+            usual: deque[float] = deque(maxlen=_KEPT)
+            self._copies[key] = _Copy(tally.owner, before, sizes, usual, is_fresh=True)
             self.before.update(zip(map(id, tally.owner), before, strict=True))
         elif not copy.is_fresh:
-            torch._foreach_copy_(list(copy.before), [w.detach() for w in copy.weights])
+            pairs = zip(copy.weights, copy.before, strict=True)
+            copy.sizes = [keep([weight], [before]) for weight, before in pairs]
             copy.is_fresh = True
 
 
 def _add(tally: Tally, what: str, value: float) -> None:
-    if what == "update_ratio" and not np.isfinite(value):
+    if what == "update_ratio" and not math.isfinite(value):
         return  # a weight that was zero makes no ratio
-    setattr(tally, what, getattr(tally, what) + Moments.of(value))
-
-
-def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the norm of each, float32."""
-    return [norm.float() for norm in torch._foreach_norm(list(tensors))]  # noqa: SLF001
-
-
-def _joined(norms: Sequence[Tensor]) -> Tensor:
-    """Return the norm of the whole from those of its parts."""
-    whole: Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
-    return whole
+    so_far: Moments = getattr(tally, what)
+    setattr(
+        tally,
+        what,
+        Moments(
+            so_far.count + 1,
+            so_far.total + value,
+            min(so_far.least, value),
+            max(so_far.greatest, value),
+        ),
+    )
 
 
 def _unit_axis(weight: Tensor, count: int, units: Counts) -> int | None:

@@ -178,12 +178,13 @@ def _wrapped(
     original: Callable[..., Any], kind: Rectifier | Fused, switch: Switch
 ) -> Callable[..., Any]:
     is_compiling = torch.compiler.is_compiling
+    is_traced = torch.compiler.is_dynamo_compiling  # the cheaper one
 
     def wrapper(*args: Any, **named: Any) -> Any:
-        if is_compiling():  # first: the compiler must not see the switch, or it guards on it
+        if is_traced():  # first: the compiler must not see the switch, or it guards on it
             return original(*args, **named)
         tap = switch.tap
-        if tap is None:
+        if tap is None or is_compiling():
             return original(*args, **named)
         if isinstance(kind, Fused):
             return tap.call_fused(kind, original, args, named)

@@ -25,7 +25,7 @@ from relume.observe.loss_watch import LossWatch
 from relume.observe.naming import Names
 from relume.observe.output import Output
 from relume.observe.pending import OpenStep
-from relume.observe.quick import Quick
+from relume.observe.quick import Ended, Quick
 from relume.observe.schedule import Budget, FixedPlan, overhead_of
 from relume.observe.seams import Optimizer, Seams, rate_of
 from relume.observe.stepping import Stepper
@@ -98,10 +98,9 @@ class Recorder:
             weights=self._inventory,
         )
         self._step = OpenStep()
-        self._quick = Quick(self._end_quick_step, self.fail, self._step)
+        self._ended: Ended = []
+        self._quick = Quick(self._end_quick_step, self.fail, self._step, self.stepper, self._ended)
         self._seams.quick = self._quick
-        self._timed = 0  # plain steps on the short way that are still timed
-        self._ended: list[tuple[int, float | Tensor | None, float, bool]] = []
         self.armed_steps = 0
         self._last_armed = 0
         self._is_armed = False
@@ -175,9 +174,9 @@ class Recorder:
             if is_end:
                 self._end_step(math.nan)
             if self._is_armed and self._is_full:
-                began_s = time.thread_time()
+                began_s = time.perf_counter()
                 self._inventory.before_backward(is_after_update=is_end)
-                self._step.own_s += time.thread_time() - began_s
+                self._step.own_s += time.perf_counter() - began_s
             if loss is not None:
                 self._losses.before_backward(loss)
                 self._step.add_loss(loss)
@@ -214,12 +213,12 @@ class Recorder:
         with self.lock:
             self._step.is_updating = False
             if self._is_armed and self._is_full:
-                began_s = time.thread_time()
+                began_s = time.perf_counter()
                 norm = self._flows.after_update(self._tap.tallies)
                 self._inventory.after_update(self.steps + 1)
                 if math.isfinite(norm):
                     self._evidence.note_gradient(self.steps + 1, norm)
-                self._step.own_s += time.thread_time() - began_s
+                self._step.own_s += time.perf_counter() - began_s
             before = self.steps
             is_end = self.stepper.is_end_after_update(optimizer)
             self._inventory.optimizers.note_update(
@@ -263,7 +262,7 @@ class Recorder:
         """Note deaths, gradients and weights while the weights are still those of the step."""
         if not self._is_armed:
             return
-        began_s = time.thread_time()
+        began_s = time.perf_counter()  # far cheaper than the time of a thread
         tallies, step = self._tap.tallies, self.steps + 1
         if self._is_full:
             self._evidence.note_input(step, self._tap.calls.last_input)
@@ -276,7 +275,7 @@ class Recorder:
             norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
             self._inventory.before_update(optimizer, step, has_closure=has_closure, scale=scale)
             self._evidence.note_gradient(step, norm)
-        self._step.own_s += time.thread_time() - began_s
+        self._step.own_s += time.perf_counter() - began_s
 
     def _note_falls(self, step: int) -> None:
         note_falls(self._tap.tallies, step, self._last_armed, self._flows, self._certificates)
@@ -289,9 +288,11 @@ class Recorder:
         self._quick.losses.clear()
         self._ended.append((number, step.loss(), rate, self._is_armed))
         if self._is_armed:
+            began_s = time.perf_counter()
             self._end_armed_step(number)
-            began_s, now_s = now_s, time.thread_time()
-            step.own_s += now_s - began_s
+            took_s = time.perf_counter() - began_s
+            step.own_s += took_s
+            now_s += took_s
         self.plan.note(now_s - step.began_s, step.own_s, was_armed=self._is_armed)
         is_next_armed = number + 1 >= self.plan.next_step
         if self._is_armed or is_next_armed or time.perf_counter() >= self.output.write_at_s:
@@ -307,8 +308,8 @@ class Recorder:
         loss = losses[0] if len(losses) == 1 else sum(losses) if losses else self._step.loss()
         self._ended.append((number, loss, rate_of(optimizer), False))
         losses.clear()
-        if self._timed:
-            self._timed -= 1
+        if quick.timed:
+            quick.timed -= 1
             now_s = time.thread_time()
             self.plan.note(now_s - self._step.began_s, 0.0, was_armed=False)
             self._step.begin(now_s)
@@ -358,8 +359,8 @@ class Recorder:
     def _open_quick(self) -> None:
         leader = self.stepper.leader
         if leader is not None and not self.stepper.is_by_hand and self.fault is None:
-            self._timed = TIMED_STEPS
-            self._quick.open(leader)
+            self._quick.timed = TIMED_STEPS
+            self._quick.open(leader, self.plan.next_step, self.output.write_at_s)
 
     def _arm(self) -> None:
         self._compiled.prepare()

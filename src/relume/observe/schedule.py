@@ -11,6 +11,9 @@ Schedule = Callable[[int], bool]
 FIRST_STEPS = 8
 """Steps at the start that are always armed: networks die quickest there."""
 
+PLANNED = 0.4
+"""Share of the budget that armed steps may take."""
+
 
 def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
     """Arm the first steps, where networks die quickest, and then every ``period``-th.
@@ -32,7 +35,8 @@ def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
 class Budget:
     """Arms the first steps and then every k-th, with k such that watching keeps to a budget.
 
-    Half of the budget is planned for, since costs vary. The gaps between armed steps vary around k
+    ``PLANNED`` of the budget is planned for: costs vary, and the rest is for writing and for the
+    steps that are not armed. The gaps between armed steps vary around k
     by the golden ratio, so that they keep time with nothing in the training.
 
     Args:
@@ -73,7 +77,8 @@ class Budget:
     def note(self, duration_s: float, own_s: float, *, was_armed: bool) -> None:
         """Take note of how long a step took, and how much of it is known to be ours.
 
-        Both in CPU time of the thread that trains: other programs do not count, nor does waiting.
+        The former in CPU time of the thread that trains: other programs do not count, nor does
+        waiting. The latter by the clock, which is read much faster; a median is made of it.
         """
         self._noted += 1
         if self._noted <= self._first:
@@ -102,7 +107,7 @@ class Budget:
     def _affordable(self) -> int:
         if len(self._plain) < 4 or not self._armed:
             return 2  # plain steps to compare with come first
-        allowed_s = 0.5 * self.share * self.plain_s
+        allowed_s = PLANNED * self.share * self.plain_s
         if allowed_s <= 0:
             return self._most
         return min(self._most, max(1, math.ceil(self.cost_s / allowed_s)))

@@ -16,10 +16,10 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from relume.observe.quick import AFTER_UPDATE, BACKWARD, BEFORE_UPDATE, Quick
+
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
-
-    from relume.observe.quick import Quick
 
 Optimizer = torch.optim.Optimizer
 
@@ -86,9 +86,11 @@ class Seams:
 
     def install(self) -> None:
         """Begin to listen."""
+        enter = self._short(BEFORE_UPDATE, self._enter_update)
+        leave = self._short(AFTER_UPDATE, self._leave_update)
         self._hooks = [
-            register_optimizer_step_pre_hook(self._enter_update),
-            register_optimizer_step_post_hook(self._leave_update),
+            register_optimizer_step_pre_hook(enter),
+            register_optimizer_step_post_hook(leave),
         ]
         self._patch_backward()
         self._patch(torch.autograd, "grad", self._grad)
@@ -105,6 +107,12 @@ class Seams:
         while self._patches:
             holder, name, original = self._patches.pop()
             setattr(holder, name, original)
+
+    def _short(self, kind: int, long_way: Callable[..., Any]) -> Callable[..., Any]:
+        if self.quick is None:
+            return long_way
+        self.quick.seams = self
+        return self.quick.short(kind, long_way)
 
     def _patch(self, holder: Any, name: str, around: Callable[..., Any]) -> None:
         original = getattr(holder, name)
@@ -129,8 +137,11 @@ class Seams:
                 return original(*args, **named)
             return long_way(original, *args, **named)
 
+        patched: Callable[..., Any] = functools.wraps(original)(backward)
+        if self.quick is not None:
+            patched = self.quick.short(BACKWARD, patched, original)
         self._patches.append((torch.autograd, "backward", original))
-        torch.autograd.backward = functools.wraps(original)(backward)
+        torch.autograd.backward = patched
 
     def _tell(self, action: Callable[..., None], *args: Any) -> None:
         try:
@@ -216,9 +227,9 @@ class Seams:
     def _scaled_step(
         self, original: Callable[..., Any], scaler: Any, optimizer: Any, *args: Any, **named: Any
     ) -> Any:
-        updates = self._updates
+        updates = self._updates + getattr(self.quick, "updates", 0)
         result = original(scaler, optimizer, *args, **named)
-        if self._updates == updates:
+        if self._updates + getattr(self.quick, "updates", 0) == updates:
             self._tell(self._skip_update)
         return result
 

@@ -22,13 +22,14 @@ class Stepper:
     Attributes:
         number: Steps that have ended.
         is_by_hand: Whether no optimizer updates the weights.
+        others: Updates of other optimizers since the last one of the leader, by their id.
     """
 
     def __init__(self) -> None:
         self.number = 0
         self.is_by_hand = False
         self._leader: weakref.ref[object] | None = None
-        self._others: dict[int, int] = {}
+        self.others: dict[int, int] = {}
         self._fingerprints: dict[int, object] = {}
 
     @property
@@ -43,7 +44,7 @@ class Stepper:
 
     def count(self) -> int:
         """Tell of an update of the leader; return the number of the step that it ends."""
-        self._others.clear()
+        self.others.clear()
         self.number += 1
         return self.number
 
@@ -53,8 +54,8 @@ class Stepper:
         leader = self._leader() if self._leader is not None else None
         if leader is not None and leader is not optimizer:
             this = id(optimizer)
-            self._others[this] = self._others.get(this, 0) + 1
-            if self._others[this] < 2:
+            self.others[this] = self.others.get(this, 0) + 1
+            if self.others[this] < 2:
                 return False
         if leader is not optimizer:
             self._leader = weakref.ref(optimizer)

@@ -149,7 +149,7 @@ class LazyLifetimes:
 
     def note(self, step: int, fired: Sums, rows: int) -> Counts | None:
         """Take note of an armed step; return the units that fell silent in it suddenly, or None."""
-        if fired.all():
+        if np.count_nonzero(fired) == fired.size:  # far quicker than all() on few units
             self._all_fired_at, self._last_counts = step, fired
             return None
         self._known = self.value().after(step, fired, rows)

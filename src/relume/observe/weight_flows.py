@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from relume.kernels.weight_norms import Norm, distance, is_native, keep, norm
 from relume.observe import flows as flows_module
-from relume.observe.flows import Flows, norms_of
+from relume.observe.flows import Flows
 from relume.observe.unobserved import Unobserved
 from relume.observe.weight_book import WeightBook
 from relume.runs.records import Moments, WeightWindow
@@ -54,7 +55,7 @@ class _Start:
     """Gradients that were there when a backward pass began."""
 
     number: int
-    values: dict[int, Tensor]
+    values: dict[int, Norm]
 
 
 class WeightFlows:
@@ -81,6 +82,7 @@ class WeightFlows:
         self._totals = np.zeros((4, 3, 0))  # count, sum, least and greatest of each series
         self._rows = np.zeros(0, np.int64)  # of matrices in the series; NOT_YET for others
         self._own_copies: dict[int, Tensor] = {}
+        self._sizes: dict[int, Norm] = {}  # of these
         self._large: set[int] = set()
         self._fresh: list[int] = []  # matrices whose update is under way
         self._updating: Sequence[int] = []
@@ -143,9 +145,8 @@ class WeightFlows:
         if not places:
             return
         norms = dict(zip(places, map(_norm_of_gradient, self._gradients(places)), strict=True))
-        if all(norm.device.type == "cpu" for norm in norms.values()):
-            values = torch.stack(list(norms.values())).numpy()
-            self.sums["clean_at"][np.asarray(places)[values == 0]] = self._number
+        clean = [place for place, norm in norms.items() if isinstance(norm, float) and norm == 0]
+        self.sums["clean_at"][clean] = self._number
         self._starts.append(_Start(self._number, norms))
 
     def _gradients(self, places: Iterable[int]) -> list[Tensor]:
@@ -186,7 +187,7 @@ class WeightFlows:
             return True
         copy = self._own_copies.get(place)
         if copy is not None:
-            copy.copy_(weight.detach())
+            self._sizes[place] = keep([weight], [copy])
             return True
         size = weight.numel() * weight.element_size()
         if self._flows.copied_bytes + size > flows_module.MOST_BYTES:
@@ -196,6 +197,7 @@ class WeightFlows:
             return False
         self._flows.copied_bytes += size
         self._own_copies[place] = weight.detach().clone()
+        self._sizes[place] = norm([weight])
         return True
 
     def _forget_copy(self, place: int) -> None:
@@ -247,23 +249,20 @@ class WeightFlows:
 
     def _note_moves(self, step: int) -> None:
         known, weights = self._flows.norms, self._book.weights
-        places, pairs, missing = [], [], []
+        places, moves, sizes = [], [], []
         for place in self._fresh:
             weight = weights[place].tensor
-            moved, norm = known.moves.get(id(weight)), known.weights.get(id(weight))
-            if moved is not None and norm is not None:
-                places.append(place)
-                pairs.append((moved, norm))
-            else:
+            moved, size = known.moves.get(id(weight)), known.weights.get(id(weight))
+            if moved is None or size is None:
                 before = self._own_copies.get(place, self._flows.before.get(id(weight)))
-                if before is not None and before.shape == weight.shape:
-                    missing.append((place, weight, before))
-        if missing:
-            norms = norms_of([before for _, _, before in missing])
-            for (place, weight, before), norm in zip(missing, norms, strict=True):
-                places.append(place)
-                pairs.append((self._flows.difference(weight, before), norm))
-        self._note(_MOVE, step, places, [torch.stack(pair) for pair in pairs])
+                if before is None or before.shape != weight.shape:
+                    continue
+                size = self._sizes[place] if place in self._own_copies else norm([before])
+                moved = distance([weight], [before], self._flows.room)
+            places.append(place)
+            moves.append(moved)
+            sizes.append(size)
+        self._note(_MOVE, step, places, [*moves, *sizes])
 
     def _note_left_over(self, step: int) -> None:
         places, least = [], []
@@ -277,7 +276,7 @@ class WeightFlows:
             ]
             if norms:
                 places.append(place)
-                least.append(torch.stack([(norm != 0).float() for norm in norms]).amin())
+                least.append(_least_nonzero(norms))
         self._note(_LEFT_OVER, step, places, least)
 
     def _note(
@@ -285,15 +284,22 @@ class WeightFlows:
         what: int,
         step: int,
         places: list[int],
-        values: list[Tensor],
+        values: list[Norm],
         scale: Tensor | None = None,
     ) -> None:
-        for device in {value.device for value in values}:
-            mine = [i for i, value in enumerate(values) if value.device == device]
-            together = torch.stack([values[i] for i in mine])
-            if scale is not None:
-                together = together / scale.to(device)
-            self._pending.append(_Noted(what, step, [places[i] for i in mine], together))
+        """Take note of one number for each place, or of several, one after the other."""
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        if not values:
+            return
+        if not tensors:
+            known = np.array(values, np.float64)
+            self._add(what, step, places, known if scale is None else known / scale.item())
+            return
+        device = tensors[0].device
+        together = torch.stack([torch.as_tensor(value, device=device) for value in values])
+        if scale is not None:
+            together = together / scale.to(device)
+        self._pending.append(_Noted(what, step, places, together))
 
     def settle(self) -> None:
         """Read what was noted so far, all of it at once."""
@@ -303,12 +309,12 @@ class WeightFlows:
             numbers = torch.cat([noted.values.reshape(-1) for noted in mine]).cpu().double()
             sizes = [noted.values.numel() for noted in mine]
             for noted, values in zip(mine, torch.split(numbers, sizes), strict=True):
-                self._add(noted, values.numpy())
+                self._add(noted.what, noted.step, noted.places, values.numpy())
 
-    def _add(self, noted: _Noted, values: NDArray[np.float64]) -> None:
-        places = np.asarray(noted.places, np.int64)
-        if noted.what == _MOVE:
-            moved, norms = values.reshape(-1, 2).T
+    def _add(self, what: int, step: int, given: list[int], values: NDArray[np.float64]) -> None:
+        places = np.asarray(given, np.int64)
+        if what == _MOVE:
+            moved, norms = values.reshape(2, -1)
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratios = moved / norms
             is_ratio = np.isfinite(ratios)  # a weight that was zero makes none
@@ -316,12 +322,12 @@ class WeightFlows:
             self._add_up(_NORM, places, norms)
             return
         nonzero = places[values != 0]
-        if noted.what == _LEFT_OVER:
-            self._count("left_over", nonzero, noted.step)
+        if what == _LEFT_OVER:
+            self._count("left_over", nonzero, step)
             return
-        self._count("nonzero", nonzero, noted.step)
+        self._count("nonzero", nonzero, step)
         odd = places[~np.isfinite(values) & (self.sums["first_nonfinite"][places] == NOT_YET)]
-        self.sums["first_nonfinite"][odd] = noted.step
+        self.sums["first_nonfinite"][odd] = step
         is_matrix = self._rows[places] >= 0
         self._add_up(_GRADIENT, places[is_matrix], values[is_matrix])
 
@@ -356,10 +362,20 @@ def _no_totals(matrices: int) -> NDArray[np.float64]:
     return totals
 
 
-def _norm_of_gradient(gradient: Tensor) -> Tensor:
+def _norm_of_gradient(gradient: Tensor) -> Norm:
     """Return the norm of a gradient; sparse ones are added up first, as optimizers do."""
+    if is_native(gradient):
+        return norm([gradient])
     if gradient.is_sparse:
         gradient = gradient.coalesce().values()
     kind = torch.float32 if gradient.itemsize < 4 else gradient.dtype
-    norm: Tensor = torch.linalg.vector_norm(gradient, dtype=kind)
-    return norm.float()
+    size: Tensor = torch.linalg.vector_norm(gradient, dtype=kind).float()
+    return size.item() if size.device.type == "cpu" else size
+
+
+def _least_nonzero(norms: Sequence[Norm]) -> Norm:
+    """Return 1 if none of some norms is zero, else 0."""
+    if any(isinstance(norm, float) and norm == 0 for norm in norms):
+        return 0.0
+    late = [(norm != 0).float() for norm in norms if isinstance(norm, Tensor)]
+    return torch.stack(late).amin() if late else 1.0

@@ -52,7 +52,7 @@ def where(calls: Calls, returned: nn.Module | None = None) -> Where:
     """
     module = calls.stack[-1].module if returned is None else returned
     is_activation = module is not None and (returned is not None or is_nothing_else(module))
-    frame, passed = user_line(caller_of(1), known=calls.codes)
+    frame, passed = user_line(caller_of(3), known=calls.codes)  # what asks is deeper than that
     inside = None
     if is_activation and passed == 0 and returned is None:  # a module of the user's own
         inside = frame.f_lasti if frame is not None else None
@@ -73,7 +73,9 @@ def where(calls: Calls, returned: nn.Module | None = None) -> Where:
 
 def is_nothing_else(module: nn.Module) -> bool:
     """Whether a module is nothing but its activation: no other module in it, no matrix."""
-    return not module._modules and not any(  # noqa: SLF001
-        parameter is not None and parameter.ndim > 1
-        for parameter in module._parameters.values()  # noqa: SLF001
+    if module._modules:  # noqa: SLF001
+        return False
+    parameters = module._parameters  # noqa: SLF001
+    return not parameters or not any(
+        parameter is not None and parameter.ndim > 1 for parameter in parameters.values()
     )
