@@ -1,9 +1,13 @@
-"""What mkdocs cannot know: the start page is the README, the catalogue comes from the code."""
+"""What mkdocs cannot know: the start page is the README, catalogue and rules are the code's."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+
+from relume.diagnosis.rule import Rule
+from relume.diagnosis.rules import RULES
 
 ROOT = Path(__file__).parents[1]
 
@@ -13,7 +17,42 @@ def on_files(files: Files, config: Any) -> Files:
     readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
     files.append(File.generated(config, "index.md", content=readme))
     files.append(File.generated(config, "activations.md", content=_activations()))
+    files.append(File.generated(config, "rules.md", content=_rules()))
+    for rule in RULES:
+        files.append(File.generated(config, f"rules/{rule.code.value}.md", content=_page(rule)))
     return files
+
+
+def _rules() -> str:
+    lines = [
+        "# Rules",
+        "",
+        (
+            "What `relume diagnose` looks for. A finding is a note, a warning or an error; the "
+            "likely root cause comes first, what follows from it under it."
+        ),
+        "",
+        "| code | rule | finds |",
+        "|---|---|---|",
+    ]
+    for rule in RULES:
+        lines.append(
+            f"| [{rule.code.value}](rules/{rule.code.value}.md) | {rule.name} | {rule.summary} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _page(rule: Rule) -> str:
+    """Return the page of a rule: its docstring, with headings where lines are not indented."""
+    first, *rest = inspect.cleandoc(rule.page).splitlines()
+    lines = [f"# {rule.code.value} {rule.name}", "", first, ""]
+    for line in rest:
+        is_heading = bool(line) and not line.startswith(" ")
+        lines.append(f"## {line.rstrip(':')}\n" if is_heading else line.strip())
+    follows = ", ".join(f"[{code}]({code}.md)" for code in sorted(map(str, rule.explains)))
+    if follows:
+        lines += ["", "## What may follow from it", "", follows]
+    return "\n".join(lines) + "\n"
 
 
 def _activations() -> str:

@@ -9,8 +9,10 @@ from relume.diagnosis.codes import Code
 from relume.diagnosis.engine import diagnose
 from relume.diagnosis.finding import Finding
 from tests.unit.diagnosis import sick_networks_data as data
+from tests.unit.diagnosis import sick_networks_units as units
 
-SICK, HEALTHY = data.SICK, data.HEALTHY
+SICK = data.SICK | units.SICK
+HEALTHY = data.HEALTHY | units.HEALTHY
 
 
 def findings_of(train: Callable[[], None], folder) -> list[Finding]:
@@ -27,6 +29,7 @@ def flat(findings) -> Iterator[Finding]:
         yield from flat(finding.consequences)
 
 
+@pytest.mark.filterwarnings("ignore:Using a target size")  # a sick training is warned of it
 @pytest.mark.parametrize("code", SICK, ids=lambda code: code.name.lower())
 def test_a_rule_fires_on_its_sick_training_and_not_on_the_twin(code: Code, tmp_path):
     found = findings_of(SICK[code], tmp_path / "sick")

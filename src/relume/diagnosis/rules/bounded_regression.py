@@ -60,7 +60,8 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         yield NotJudged(Code.BOUNDED_REGRESSION, "no head was observed")
     for loss in known:
         last = next(iter(loss.head or ()), "")
-        if last not in RANGES or loss.function not in OF_AMOUNTS | {"by hand"}:
+        of_amounts = loss.function in OF_AMOUNTS or loss.function == "by hand"
+        if last not in RANGES or not of_amounts or loss.target_kind != "amounts":
             continue
         low, high = RANGES[last]
         slack = TOLERANCE * loss.target.deviation

@@ -4,8 +4,8 @@ What it detects
     At least two of: a loss that climbs to three times its first value within the first third; a
     median update of over a tenth of the weights themselves; units killed by updates many times the
     usual (at least a tenth of a layer); a loss that turned nan after finite ones; a loss that keeps
-    jumping above its beginning. One of them with a loss no better than a constant answer's counts
-    too.
+    jumping above its beginning. One of them, other than the nan, counts too where the loss ended no
+    better than a constant answer's.
 
 Why it matters
     A few updates too large kill units for good: lowering the rate later does not wake them.
@@ -40,6 +40,7 @@ UPDATE = 0.1
 KILLED = 0.1
 LEARNED = 0.1
 TIMES = 2.5
+NOT_A_NUMBER = "the loss stopped being a number"
 
 REMEDIES = (
     Advice("try a tenth of the learning rate", Safety.CHANGES_TRAINING),
@@ -55,7 +56,8 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         return
     signs = {name: value for name, value in _signs(reading).items() if value}
     is_lost = not reading.learned > LEARNED
-    if len(signs) < (1 if is_lost else 2) or reading.is_adversarial:
+    fewest = 1 if is_lost and set(signs) != {NOT_A_NUMBER} else 2
+    if len(signs) < fewest or reading.is_adversarial:
         return
     rate = reading.rate
     yield Finding(
@@ -85,9 +87,7 @@ def _signs(reading: Reading) -> dict[str, float]:
         "the loss climbed at first": highest / first if highest > SPIKE * first else 0.0,
         "updates are large beside the weights": update if update > UPDATE else 0.0,
         "updates killed units": _killed(reading),
-        "the loss stopped being a number": float(
-            curve.nonfinite.sum() if began_finite and curve.nonfinite.any() else 0
-        ),
+        NOT_A_NUMBER: float(curve.nonfinite.sum() if began_finite and curve.nonfinite.any() else 0),
         "the loss keeps jumping": float(jumps if jumps >= 3 else 0),
     }
 
