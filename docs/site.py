@@ -35,10 +35,10 @@ def _rules() -> str:
         "| code | rule | finds |",
         "|---|---|---|",
     ]
-    for rule in RULES:
-        lines.append(
-            f"| [{rule.code.value}](rules/{rule.code.value}.md) | {rule.name} | {rule.summary} |"
-        )
+    lines += [
+        f"| [{rule.code.value}](rules/{rule.code.value}.md) | {rule.name} | {rule.summary} |"
+        for rule in RULES
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,6 @@
 Each function trains a small network as a script would; the healthy one differs in the fault alone.
 """
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -43,7 +42,7 @@ def dead_units(units: int, *, at: int = 60) -> None:
 
 
 def dying_units(push: float) -> None:
-    """The biases sink a little in every update; rows come slowly, so that there are windows."""
+    """The biases sink a little in every update."""
     x, y, _ = rows()
     model = perceptron()
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
@@ -53,7 +52,6 @@ def dying_units(push: float) -> None:
 
     for _ in range(9):
         learn(model, x, y, sinking, optimizer=optimizer, steps=60)
-        time.sleep(0.55)
 
 
 def dead_at_start(bias: float) -> None:
