@@ -27,16 +27,29 @@ def _squared_by_hand(out: Tensor, y: Tensor) -> Tensor:
     return ((out - y) ** 2).mean()
 
 
+def _cross_entropy(out: Tensor, y: Tensor) -> Tensor:
+    return F.cross_entropy(out, y)
+
+
+def _binary(out: Tensor, y: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(out, y)
+
+
+def _squared(out: Tensor, y: Tensor) -> Tensor:
+    return F.mse_loss(out, y)
+
+
 STANDARD: Mapping[str, tuple[Loss, Loss, Loss]] = {
-    "classes": (F.cross_entropy, nn.CrossEntropyLoss(), _cross_entropy_by_hand),
-    "binary": (
-        F.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss(), _binary_by_hand,
-    ),
-    "amounts": (F.mse_loss, nn.MSELoss(), _squared_by_hand),
-    "rebuilt": (F.mse_loss, nn.MSELoss(), _squared_by_hand),
-    "generated": (F.binary_cross_entropy_with_logits,) * 3,
-}  # fmt: skip
-"""By function, by module, by hand; ``binary`` by hand is softplus(z) - zy."""
+    "classes": (_cross_entropy, nn.CrossEntropyLoss(), _cross_entropy_by_hand),
+    "binary": (_binary, nn.BCEWithLogitsLoss(), _binary_by_hand),
+    "amounts": (_squared, nn.MSELoss(), _squared_by_hand),
+    "rebuilt": (_squared, nn.MSELoss(), _squared_by_hand),
+    "generated": (_binary,) * 3,
+}
+"""By function, by module, by hand; ``binary`` by hand is softplus(z) - zy.
+
+Functions are looked up when they are called, as in a script that writes ``F.mse_loss(...)``.
+"""
 
 
 def _one_hot(out: Tensor, y: Tensor) -> Tensor:
@@ -67,11 +80,11 @@ def _squared_on_numbers(out: Tensor, y: Tensor) -> Tensor:
 
 
 WRONG: Mapping[str, Loss] = {
-    "probabilities": F.binary_cross_entropy,
+    "probabilities": lambda out, y: F.binary_cross_entropy(out, y),
     "probabilities, clamped": _clamped_probabilities,
     "log of the output": _log_of_the_output,
-    "nll": F.nll_loss,
-    "cross-entropy of one": F.cross_entropy,
+    "nll": lambda out, y: F.nll_loss(out, y),
+    "cross-entropy of one": _cross_entropy,
     "softmax in the loop": lambda out, y: F.cross_entropy(F.softmax(out, dim=1), y),
     "sigmoid in the loop": lambda out, y: F.binary_cross_entropy_with_logits(torch.sigmoid(out), y),
     "squared error on one-hot": lambda out, y: F.mse_loss(out, _one_hot(out, y)),
@@ -80,7 +93,7 @@ WRONG: Mapping[str, Loss] = {
     "broadcast by hand": lambda out, y: ((out - y.squeeze(1)) ** 2).mean(),
     "softmax by hand": _softmax_by_hand,
     "smoothed": lambda out, y: F.cross_entropy(out, y, label_smoothing=0.1),
-    "huber": F.smooth_l1_loss,
+    "huber": lambda out, y: F.smooth_l1_loss(out, y),
 }
 """Those that a recipe asks for by name; some are right with the head that goes with them."""
 

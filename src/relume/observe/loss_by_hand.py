@@ -41,6 +41,12 @@ _OF_TORCH = {
 """Nodes that one of torch's loss functions makes."""
 _FUNCTIONS = {function.name: function for function in LOSSES}
 
+_SHAPES = {"Squeeze", "Unsqueeze", "View", "UnsafeView", "Reshape", "Alias"}
+"""What changes a shape and leaves the order of the numbers."""
+
+MOST_PRODUCTS = 1 << 20
+"""Products that may be computed anew to know what a last layer answered."""
+
 _LOGARITHMS = ("log", "log_softmax", "logsigmoid", "xlogy", "log1p")
 
 
@@ -200,11 +206,42 @@ def _compared(
         and math.prod(made) > math.prod(shape)
     )
     prediction = _values(node, maker, rest[0].name)
+    if function is BY_ELEMENTS and target is None and at and not is_broadcast:
+        is_as_made = {kind_of_node(step.node) for step in rest[:-1]} <= _SHAPES
+        if prediction is None and is_as_made:
+            prediction = _affine(rest[-1].node)
+        target = _subtrahend(node, saved(path[at - 1].node, "self"), prediction)
     if is_logged_late:  # log(p[range(n), y]) is log(p)[range(n), y]
         head, prediction = ("log", *head), prediction.log() if prediction is not None else None
     return Written(
         function, operations, head, weights, prediction, target, shape, is_broadcast=is_broadcast
     )
+
+
+def _affine(maker: Any) -> Tensor | None:
+    """Return what a linear layer made, computed anew from what its node has saved."""
+    if kind_of_node(maker) != "Addmm":
+        return None
+    bias = getattr(maker.next_functions[0][0], "variable", None)
+    given = [bias, saved(maker, "mat1"), saved(maker, "mat2")]
+    parts = [each.detach() for each in given if isinstance(each, Tensor) and is_plain(each)]
+    if len(parts) < 3 or len({part.dtype for part in parts}) > 1:
+        return None
+    if parts[1].numel() * parts[2].shape[1] > MOST_PRODUCTS:
+        return None
+    return torch.addmm(*parts)
+
+
+def _subtrahend(node: Any, difference: Any, prediction: Tensor | None) -> Tensor | None:
+    """Return the y of ``p - y`` or ``y - p``, from what the next operation has saved of it."""
+    if prediction is None or not isinstance(difference, Tensor) or not is_plain(difference):
+        return None
+    if difference.numel() != prediction.numel():
+        return None
+    difference = difference.detach().reshape(prediction.shape)
+    is_second = node.next_functions[0][0] is None  # y - p
+    is_reversed = is_second or node.name().startswith("Rsub")
+    return prediction.add(difference, alpha=1 if is_reversed else -1)
 
 
 def _values(node: Any, maker: Any, made_by: str) -> Tensor | None:

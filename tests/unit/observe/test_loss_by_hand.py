@@ -244,3 +244,28 @@ def test_loss_functions_bound_too_early_are_told_by_their_node(name, write, head
         assert fact.is_unit_interval
         assert fact.is_normalised
         assert fact.predicted_counts == tuple(np.bincount(z.numpy().argmax(1), minlength=K))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda p, y: ((p - y) ** 2).mean(),
+        lambda p, y: (y - p).pow(2).sum() / len(y),
+        lambda p, y: (y - p.squeeze(1)[:, None]).square().mean(),
+        lambda p, y: (p - y).abs().mean(),
+        lambda p, y: torch.mul(p - y, p - y).mean(),
+    ],
+)
+def test_the_target_of_a_squared_error_is_what_the_difference_leaves(losses, write):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    y = 5 + 2 * torch.randn(40, 1)
+    loss = write(model(torch.randn(40, 3)), y)
+    losses.before_backward(loss)
+    loss.backward()
+    losses.end_step()
+    fact = losses.only()
+    assert fact.target_kind == "amounts"
+    assert fact.target.mean == pytest.approx(y.mean().item(), rel=1e-4)
+    assert fact.target.deviation == pytest.approx(y.std(correction=0).item(), rel=1e-3)
+    assert fact.head == ()
