@@ -241,9 +241,9 @@ def _tell_dynamo(original: Any, wrapper: Any) -> None:
 
 def _forget_methods() -> None:
     """Have Dynamo list the methods of tensors anew: of those it knows no wrapper."""
-    listed = getattr(sys.modules.get("torch._dynamo.trace_rules"), "get_tensor_method", None)
-    if hasattr(listed, "cache_clear"):
-        listed.cache_clear()
+    rules: Any = sys.modules.get("torch._dynamo.trace_rules")
+    if hasattr(rules, "get_tensor_method"):  # not while it is being loaded
+        rules.get_tensor_method.cache_clear()
 
 
 def _jit_names() -> dict[int, str]:
