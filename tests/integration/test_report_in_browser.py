@@ -286,7 +286,8 @@ def test_a_watched_training_opens_with_its_deaths_and_scores(browser, watched_ru
     with Visit(browser, watched_run, tmp_path, viewport={"width": width, "height": 800}) as visit:
         page = visit.page
         page.locator("[data-chart=metric-0] canvas").wait_for()
-        assert page.get_by_text("37 units of relu(fc1) (train.py:12) died between").is_visible()
+        deaths = page.locator("#deaths")
+        assert deaths.get_by_text("37 units of relu(fc1) (train.py:12) died between").is_visible()
         assert page.locator("#unobserved li").all_inner_texts() == [
             "relu of torch.func (losses.py:9), 2,000 times",
             "lstm, 40 times",

@@ -8,9 +8,11 @@ Seen are float32 and float64 values on the CPU, compiled by the inductor, ``aot_
 ``eager``; all others are left as they are, and listed as not observed.
 """
 
+import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +21,7 @@ from torch import nn
 from relume.observe.calls import Calls, place_of, user_frame
 from relume.observe.compiled_op import board, nobody
 from relume.observe.compiled_sites import Layers, Region
+from relume.observe.intercept import DYNAMO_INLINE
 from relume.observe.naming import Names
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
@@ -75,6 +78,7 @@ class CompiledRegions:
         frames = sys.modules["torch._dynamo.eval_frame"]
         self._patch(torch.nn.modules.module, "_has_any_global_hook", self._has_any_global_hook)
         self._patch(frames, "_maybe_set_eval_frame", self._set_eval_frame)
+        self._patch(sys.modules["torch._dynamo.trace_rules"], "get_tensor_method", _methods)
         if self._can_show():
             self._patch(graphs.OutputGraph, "call_user_compiler", self._call_compiler)
         else:
@@ -117,6 +121,7 @@ class CompiledRegions:
             self.prepare()
             return compiled
 
+        vars(compile_and_prepare)[DYNAMO_INLINE] = original
         return compile_and_prepare
 
     def _has_any_global_hook(self, original: Compile) -> Compile:
@@ -229,6 +234,22 @@ class CompiledRegions:
                 name = self._layers.label(site, roots)
                 self._unobserved.note(f"{name} (compiled {obstacle})", site.place)
         return shown
+
+
+def _methods(original: Compile) -> Compile:
+    """Name torch's own methods beside their wrappers, which Dynamo does not take for methods."""
+    wrapped = {vars(method)[DYNAMO_INLINE] for method in _wrapped_methods()}
+
+    def get_tensor_method() -> frozenset[Any]:
+        return frozenset(original() | wrapped)
+
+    return functools.cache(get_tensor_method)
+
+
+def _wrapped_methods() -> Iterator[Any]:
+    for method in vars(torch.Tensor).values():
+        if isinstance(method, FunctionType) and DYNAMO_INLINE in vars(method):
+            yield method
 
 
 def _caller() -> str:

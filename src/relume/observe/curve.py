@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.runs.records import Curve
+from relume.runs.loss_curve import Curve
 
 MOST_BUCKETS = 512
 
@@ -18,8 +18,9 @@ class OpenCurve:
         >>> curve = OpenCurve()
         >>> for step in range(1, 1025):
         ...     curve.add(float(step), 0.1)
-        >>> curve.value().bucket_steps, len(curve.value().losses), curve.value().losses[0]
-        (4, 256, 2.5)
+        >>> value = curve.value()
+        >>> value.bucket_steps, len(value.losses), value.losses[:2].tolist()
+        (2, 512, [1.5, 3.5])
     """
 
     def __init__(self) -> None:

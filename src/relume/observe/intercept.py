@@ -22,6 +22,9 @@ from relume.observe.fused import FUSED
 from relume.observe.losses import LOSSES, LossFunction
 from relume.observe.rectifiers import RECTIFIERS, Rectifier, namespace
 
+DYNAMO_INLINE = "_torchdynamo_inline"
+"""Where Dynamo looks for the function that it is to trace instead of a wrapper."""
+
 
 class Tap(Protocol):
     """What sees the calls while it is armed."""
@@ -132,6 +135,7 @@ class Interception:
         for wrapper in self._wrappers.values():
             _jit_names().pop(id(wrapper), None)
         self._wrappers.clear()
+        _forget_methods()
 
     def _patch(self, space: str, name: str, kind: Rectifier | Fused | LossFunction) -> None:
         holder = namespace(space)
@@ -145,6 +149,7 @@ class Interception:
             self._wrappers[id(original)] = wrapper
             _name_as(wrapper, holder, name)
             _tell_jit(original, wrapper)
+            _tell_dynamo(original, wrapper)
         self._set(holder, name, original, wrapper)
 
     def _set(self, holder: Any, name: str, original: Any, wrapper: Any) -> None:
@@ -224,6 +229,22 @@ def _tell_jit(original: Any, wrapper: Any) -> None:
     elif isinstance(original, FunctionType):
         # How torch.jit is told to compile another function instead.
         vars(wrapper).update(__script_if_tracing_wrapper=True, __original_fn=original)
+
+
+def _tell_dynamo(original: Any, wrapper: Any) -> None:
+    """Let Dynamo trace what is wrapped, and write that into its tables if it is loaded meanwhile.
+
+    Its tables name torch's functions and stay as they are first read. With the wrappers in them,
+    torch's own would be unknown to it for the rest of the process.
+    """
+    vars(wrapper)[DYNAMO_INLINE] = original
+
+
+def _forget_methods() -> None:
+    """Have Dynamo list the methods of tensors anew: of those it knows no wrapper."""
+    rules: Any = sys.modules.get("torch._dynamo.trace_rules")
+    if hasattr(rules, "get_tensor_method"):  # not while it is being loaded
+        rules.get_tensor_method.cache_clear()
 
 
 def _jit_names() -> dict[int, str]:

@@ -344,9 +344,8 @@ class Recorder:
 
     def _begin_step(self) -> None:
         self._step.begin(time.thread_time())
-        wanted = self.plan.is_armed(self.steps + 1)
-        self._losses.begin_step(is_armed=wanted)
         wanted, was_armed = self.plan.is_armed(self.steps + 1), self._is_armed
+        self._losses.begin_step(is_armed=wanted)
         if wanted != self._is_armed:
             (self._arm if wanted else self._disarm)()
         if wanted:

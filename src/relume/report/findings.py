@@ -58,7 +58,7 @@ def _shown(finding: Finding) -> ShownFinding:
         finding.code,
         finding.severity.value,
         _sentence(finding, with_code=False),
-        printable(finding.cause, 240),
+        printable(finding.cause, 240).removesuffix("."),
         tuple(f"{each.text} ({each.safety.value})" for each in finding.remedies),
         tuple(said),
     )

@@ -15,8 +15,8 @@ from relume.errors import RunFileError
 from relume.runs import schema
 from relume.runs.fact_json import from_json
 from relume.runs.facts import Fact
+from relume.runs.loss_curve import Curve
 from relume.runs.records import (
-    Curve,
     Deaths,
     Epoch,
     Layer,

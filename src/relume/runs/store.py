@@ -19,8 +19,8 @@ from relume.errors import OutputError, RunFileError
 from relume.runs import schema
 from relume.runs.fact_json import kind_of, to_json
 from relume.runs.facts import Fact
+from relume.runs.loss_curve import Curve
 from relume.runs.records import (
-    Curve,
     Deaths,
     Epoch,
     Layer,

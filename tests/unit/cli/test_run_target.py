@@ -1,5 +1,6 @@
 import sys
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +77,8 @@ def test_modules_are_looked_for_without_being_imported(tmp_path, monkeypatch):
 def test_a_python_that_cannot_be_reached_is_said(tmp_path, monkeypatch):
     script = tmp_path / "train.py"
     script.touch()
-    monkeypatch.setattr(command.sys, "flags", type("Flags", (), {"ignore_environment": 1}))
+    flags = {name: getattr(sys.flags, name) for name in dir(sys.flags) if name[0] != "_"}
+    isolated = SimpleNamespace(**flags | {"ignore_environment": 1})
+    monkeypatch.setattr(command.sys, "flags", isolated)
     with pytest.raises(SettingsError, match="-I, -E or -S"):
         command._command_of(Target(Kind.SCRIPT, (str(script),)))

@@ -9,10 +9,10 @@ import numpy as np
 from relume.diagnosis.finding import Finding, NotJudged
 from relume.diagnosis.reading import Reading
 from relume.runs.facts import Fact, LossFacts, ModuleFacts, Phase, Spread, WeightFacts
+from relume.runs.loss_curve import Curve
 from relume.runs.records import (
     NEVER,
     Cause,
-    Curve,
     Deaths,
     Layer,
     LayerWindow,

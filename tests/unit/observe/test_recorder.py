@@ -267,6 +267,21 @@ def test_windows_stay_few_in_a_long_run(record, monkeypatch):
     assert sum(window.armed_steps for window in run.windows) == 8 + 69 + 1
 
 
+def test_a_budget_that_allows_it_arms_steps_to_the_end(record):
+    """The plan asks for some plain steps to compare with, and arms all the others."""
+    net = mlp()
+
+    def train():
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+        for _ in range(90):
+            net(torch.randn(8, 6)).square().mean().backward()
+            optimizer.step()
+
+    run = record(train, period=None, budget=1e6)
+    assert run.last_step == 90
+    assert sum(window.armed_steps for window in run.windows) >= 60
+
+
 def test_the_overhead_is_told(record):
     net = mlp()
     recorder = Recorder(lambda: None, budget=0.5)

@@ -154,12 +154,13 @@ def test_a_file_of_version_2_is_read_and_gone_on_with(tmp_path):
     with closing(RunWriter(path)) as writer:
         writer.write_window(Window(1, 1, 1, Moments(), 0.1, ()), [])
     with closing(sqlite3.connect(path)) as connection:
-        for table in ("facts", "weights", "weight_windows", "scores"):
+        for table in ("facts", "weights", "weight_windows", "curve", "scores"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 2")
         connection.commit()
     run = read_run(path)
     assert (run.facts, run.weights, run.scores, len(run.windows)) == ((), (), (), 1)
+    assert len(run.curve.losses) == 0
     with closing(RunWriter(path, resume_after=1)) as writer:
         writer.write_facts([WeightFacts(name="w")])
         writer.write_window(Window(2, 2, 1, Moments(), 0.1, ()), [])

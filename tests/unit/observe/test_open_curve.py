@@ -1,0 +1,69 @@
+"""The curve of the losses against its definition, by brute force over all the steps."""
+
+import math
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+
+from relume.observe.curve import MOST_BUCKETS, OpenCurve
+from relume.runs.loss_curve import Curve
+from relume.runs.query import read_run
+from relume.runs.store import RunWriter
+
+
+def plain(losses, rates, bucket_steps):
+    """Bucket after bucket of the whole list."""
+    rows = []
+    for first in range(0, len(losses), bucket_steps):
+        bucket = losses[first : first + bucket_steps]
+        seen = [loss for loss in bucket if loss is not None and math.isfinite(loss)]
+        bad = sum(loss is not None and not math.isfinite(loss) for loss in bucket)
+        told = (np.mean(seen), min(seen), max(seen)) if seen else (math.nan,) * 3
+        rows.append((*told, rates[first : first + bucket_steps][-1], bad))
+    return np.array(rows).T
+
+
+def values_of(curve):
+    return np.array([curve.losses, curve.least, curve.greatest, curve.rates, curve.nonfinite])
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+@pytest.mark.parametrize("steps", [1, MOST_BUCKETS, MOST_BUCKETS + 1, 4 * MOST_BUCKETS + 5])
+def test_the_buckets_hold_what_the_steps_held(steps, as_tensor):
+    random = np.random.default_rng(steps)
+    losses = [float(loss) for loss in random.normal(size=steps)]
+    losses[::7] = [None] * len(losses[::7])
+    for place, bad in ((3, math.nan), (5, math.inf), (11, -math.inf)):
+        losses[place:steps:29] = [bad] * len(losses[place:steps:29])
+    rates = [float(rate) for rate in random.uniform(size=steps)]
+    curve = OpenCurve()
+    for number, (loss, rate) in enumerate(zip(losses, rates, strict=True)):
+        is_tensor = as_tensor and number % 3 and loss is not None
+        curve.add(torch.tensor(loss, dtype=torch.float64) if is_tensor else loss, rate)
+    value = curve.value()
+    assert len(value.losses) <= MOST_BUCKETS
+    assert value.steps[-1] - value.bucket_steps < steps <= value.steps[-1]
+    np.testing.assert_allclose(values_of(value), plain(losses, rates, value.bucket_steps))
+
+
+def test_it_can_be_looked_at_on_the_way():
+    curve = OpenCurve()
+    assert len(curve.value().losses) == 0
+    for step in range(2 * MOST_BUCKETS):
+        curve.add(torch.tensor(float(step)), 0.1)
+        if step % 100 == 0:
+            assert curve.value().greatest[-1] == step
+    assert curve.value().losses.sum() * 2 == sum(range(2 * MOST_BUCKETS))
+
+
+def test_a_run_file_keeps_the_last_one(tmp_path):
+    path = tmp_path / "run.sqlite"
+    open_curve = OpenCurve()
+    with closing(RunWriter(path)) as writer:
+        for loss in (2.0, None, math.nan, 0.5):
+            open_curve.add(loss, 0.1)
+            writer.write_curve(open_curve.value())
+    assert len(Curve.empty().steps) == 0
+    np.testing.assert_equal(values_of(read_run(path).curve), values_of(open_curve.value()))
