@@ -41,6 +41,9 @@ _OF_TORCH = {
 """Nodes that one of torch's loss functions makes."""
 _FUNCTIONS = {function.name: function for function in LOSSES}
 
+ROUNDING = 1e-4
+"""Targets that lie so near to integers were integers."""
+
 _SHAPES = {"Squeeze", "Unsqueeze", "View", "UnsafeView", "Reshape", "Alias"}
 """What changes a shape and leaves the order of the numbers."""
 
@@ -241,7 +244,9 @@ def _subtrahend(node: Any, difference: Any, prediction: Tensor | None) -> Tensor
     difference = difference.detach().reshape(prediction.shape)
     is_second = node.next_functions[0][0] is None  # y - p
     is_reversed = is_second or node.name().startswith("Rsub")
-    return prediction.add(difference, alpha=1 if is_reversed else -1)
+    target = prediction.add(difference, alpha=1 if is_reversed else -1)
+    whole = target.round()
+    return whole if torch.allclose(target, whole, rtol=0, atol=ROUNDING) else target
 
 
 def _values(node: Any, maker: Any, made_by: str) -> Tensor | None:

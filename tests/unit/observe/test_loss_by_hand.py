@@ -98,7 +98,6 @@ def test_the_target_is_subtracted(write, shape, is_broadcast, losses):
     fact, *_ = made(losses, write, width=1)
     assert (fact.prediction_shape, fact.is_broadcast) == (shape, is_broadcast)
     assert (fact.head, fact.head_layer, fact.head_width) == ((), "2", 1)
-    assert fact.target_kind == ""
 
 
 def test_two_softmaxes_are_two(losses):
