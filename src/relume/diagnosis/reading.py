@@ -251,6 +251,16 @@ def place_of(loss: LossFacts) -> str:
     return f"{loss.function} ({loss.place})" if loss.place else loss.function
 
 
+def is_by_hand(loss: LossFacts, *operations: str) -> bool:
+    """Whether a loss was put together by hand, from one of some operations among others."""
+    return loss.function == "by hand" and bool(set(operations) & set(loss.operations))
+
+
+def is_of_amounts(loss: LossFacts) -> bool:
+    """Whether a loss compares amounts: by a function for them, or by hand as a difference."""
+    return loss.function in OF_AMOUNTS or is_by_hand(loss, "sub")
+
+
 def chance_loss(loss: LossFacts) -> float:
     """Return the loss of the best constant prediction; nan where that is not known.
 
@@ -258,9 +268,13 @@ def chance_loss(loss: LossFacts) -> float:
     variance.
     """
     counts = np.array(loss.class_counts, float)
-    if loss.function in OF_CLASSES and counts.sum() > 0:
+    is_squared = loss.function == "mse_loss" or (
+        is_by_hand(loss, "pow") and "sub" in loss.operations
+    )
+    is_of_classes = loss.function in OF_CLASSES or is_by_hand(loss, "log_softmax", "log")
+    if is_of_classes and not is_squared and counts.sum() > 0:
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
-    if loss.function == "mse_loss" and math.isfinite(loss.target.deviation):
+    if is_squared and math.isfinite(loss.target.deviation):
         return loss.target.deviation**2
     return math.nan

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import OF_AMOUNTS, Reading, place_of
+from relume.diagnosis.reading import Reading, is_of_amounts, place_of
 from relume.diagnosis.rule import Rule
 
 TOLERANCE = 0.05
@@ -60,8 +60,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         yield NotJudged(Code.BOUNDED_REGRESSION, "no head was observed")
     for loss in known:
         last = next(iter(loss.head or ()), "")
-        of_amounts = loss.function in OF_AMOUNTS or loss.function == "by hand"
-        if last not in RANGES or not of_amounts or loss.target_kind != "amounts":
+        if last not in RANGES or not is_of_amounts(loss) or loss.target_kind != "amounts":
             continue
         low, high = RANGES[last]
         slack = TOLERANCE * loss.target.deviation

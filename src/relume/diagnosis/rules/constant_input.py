@@ -2,7 +2,8 @@
 
 What it detects
     A float input of which every feature had one value on all rows that were looked at (at least
-    32); as a note, one of which at least half the features did.
+    32); one of which at least half the features did is a note, or a warning where less than half
+    of a constant answer's loss was learned away.
 
 Why it matters
     A network that is told the same of every row can learn no more than the mean of the targets.
@@ -14,7 +15,7 @@ Remedies, with safety
     Look at what the loader yields; drop constant features (advice).
 
 Options
-    ``FEWEST_ROWS``; ``NOTE_SHARE``: share of constant features that is a note.
+    ``FEWEST_ROWS``; ``NOTE_SHARE``: share of constant features; ``LEARNED``.
 
 References:
     Sculley et al., "Hidden technical debt in machine learning systems", NeurIPS 2015.
@@ -29,6 +30,7 @@ from relume.diagnosis.rule import Rule
 
 FEWEST_ROWS = 32
 NOTE_SHARE = 0.5
+LEARNED = 0.5
 
 REMEDIES = (Advice("print a batch: is it what the data should be? drop features without values"),)
 
@@ -45,7 +47,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             continue
         yield Finding(
             code=Code.CONSTANT_INPUT,
-            severity=Severity.ERROR if share == 1 else Severity.NOTE,
+            severity=_severity(reading, share),
             message=f"{fact.constant_features:,} of {fact.features:,} features of {fact.name} "
             f"have one value on all of {fact.rows:,} rows",
             where=fact.name,
@@ -59,6 +61,12 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             strength=share / NOTE_SHARE,
             remedies=REMEDIES,
         )
+
+
+def _severity(reading: Reading, share: float) -> Severity:
+    if share == 1:
+        return Severity.ERROR
+    return Severity.WARNING if reading.learned < LEARNED else Severity.NOTE
 
 
 RULE = Rule(

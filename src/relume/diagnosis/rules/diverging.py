@@ -3,7 +3,7 @@
 What it detects
     Losses that are nan or infinite after finite ones, or from the first step on; or a loss whose
     last tenth is at least twice its first one, and above that of a constant answer, with a rising
-    trend over the last half.
+    trend over the last half; or a loss that cannot be negative and falls below zero without end.
 
 Why it matters
     What was learned is being lost; a nan never goes away.
@@ -28,8 +28,9 @@ import numpy as np
 
 from relume.diagnosis.codes import GRADIENT_SYMPTOMS, UNIT_SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading
+from relume.diagnosis.reading import OF_AMOUNTS, OF_CLASSES, Reading, is_by_hand, place_of
 from relume.diagnosis.rule import Rule
+from relume.runs.facts import LossFacts
 from relume.runs.summary import falling_trend
 
 TIMES = 2.0
@@ -64,6 +65,15 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         return
     if reading.is_adversarial or len(reading.losses) < FEWEST:
         return
+    loss = reading.loss
+    if loss is not None and _is_negated(reading, loss):
+        yield _finding(
+            f"{place_of(loss)} is never below 0, and its negative is minimised: it went "
+            f"to {reading.late_loss:.3g}",
+            1,
+            {"early": reading.early_loss, "late": reading.late_loss, "steps": reading.steps},
+        )
+        return
     early, late = reading.early_loss, reading.late_loss
     floor = reading.chance if math.isfinite(reading.chance) else early
     if early <= 0 or late < TIMES * early or late < floor or not _rises(reading):
@@ -76,6 +86,14 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         {"early": early, "late": late, "constant": reading.chance},
         late / early / TIMES,
     )
+
+
+def _is_negated(reading: Reading, loss: LossFacts) -> bool:
+    """Whether a loss that cannot be negative is, and falls without end: its sign is wrong."""
+    if not reading.late_loss < min(-1.0, TIMES * reading.losses[0]):
+        return False
+    never_negative = loss.function in (OF_CLASSES | OF_AMOUNTS) - {"nll_loss"}
+    return never_negative or is_by_hand(loss, "pow", "log_softmax")
 
 
 def _rises(reading: Reading) -> bool:

@@ -14,7 +14,8 @@ Remedies, with safety
     Scale inputs and targets; begin with smaller last weights (changes training).
 
 Options
-    ``TIMES_ENTROPY``, ``TIMES_SQUARE``; ``LEARNED_WELL``: share learned for it to be a note.
+    ``TIMES_ENTROPY``, ``TIMES_SQUARE``; it is a note where ``LEARNED_WELL`` of a constant answer's
+    loss was learned away, up to ``GRAVE`` times those.
 
 References:
     Karpathy, "A recipe for training neural networks", 2019 ("verify loss @ init").
@@ -25,12 +26,13 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, chance_loss, place_of
+from relume.diagnosis.reading import Reading, chance_loss, is_of_amounts, place_of
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 
 TIMES_ENTROPY, TIMES_SQUARE = 4.0, 10.0
 LEARNED_WELL = 0.5
+GRAVE = 3.0
 
 REMEDIES = (
     Advice("scale the inputs, and the targets of a regression", Safety.CHANGES_TRAINING),
@@ -45,13 +47,13 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if loss is None or not chance > 0 or math.isnan(loss.first_loss):
         yield NotJudged(Code.FIRST_LOSS, "no loss with a known scale was observed")
         return
-    times = TIMES_SQUARE if loss.function == "mse_loss" else TIMES_ENTROPY
+    times = TIMES_SQUARE if is_of_amounts(loss) else TIMES_ENTROPY
     ratio = loss.first_loss / chance
     if ratio <= times or loss.is_broadcast:
         return
     yield Finding(
         code=Code.FIRST_LOSS,
-        severity=Severity.NOTE if reading.learned >= LEARNED_WELL else Severity.WARNING,
+        severity=_severity(reading, ratio / times),
         message=f"the first loss of {place_of(loss)} is {loss.first_loss:.3g}, "
         f"{ratio:.0f} times that of a constant answer",
         where=place_of(loss),
@@ -63,9 +65,14 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     )
 
 
+def _severity(reading: Reading, strength: float) -> Severity:
+    is_grave = strength > GRAVE or reading.learned < LEARNED_WELL
+    return Severity.WARNING if is_grave else Severity.NOTE
+
+
 def _expected(loss: LossFacts) -> float:
     """Return the loss of an answer that knows nothing: even shares, or zero."""
-    if loss.function == "mse_loss":
+    if is_of_amounts(loss):
         return loss.target.mean**2 + loss.target.deviation**2
     return chance_loss(loss)
 

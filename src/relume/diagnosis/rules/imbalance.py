@@ -3,7 +3,8 @@
 What it detects
     Classes of which the commonest has at least ten times the rows of the rarest. A note by itself;
     a warning where a class of at least 20 rows was predicted less than a fifth as often as it
-    occurs, under a loss without class weights.
+    occurs, under a loss without class weights. Outputs for a few classes that never occur, among
+    at most 50 of which all others have 20 rows, are a warning too.
 
 Why it matters
     The mean loss is small for a network that never predicts the rare class, which is often the one
@@ -17,7 +18,8 @@ Remedies, with safety
     accuracy (advice).
 
 Options
-    ``RATIO``: commonest over rarest; ``FEWEST_ROWS``; ``MISSED``: predicted over true share.
+    ``RATIO``: commonest over rarest; ``FEWEST_ROWS``; ``MISSED``: predicted over true share;
+    ``MOST_OUTPUTS``.
 
 References:
     Buda et al., "A systematic study of the class imbalance problem", Neural Networks 106, 2018.
@@ -35,6 +37,7 @@ from relume.runs.facts import LossFacts
 
 RATIO = 10.0
 FEWEST_ROWS = 20
+MOST_OUTPUTS = 50
 MISSED = 0.2
 
 REMEDIES = (
@@ -50,6 +53,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if loss is None or not loss.class_counts:
         yield NotJudged(Code.IMBALANCE, "no classes were observed")
         return
+    yield from _absent(loss)
     counts = np.array(loss.class_counts)
     present = counts[counts > 0]
     if len(present) < 2 or present.min() < 1 or present.max() < RATIO * present.min():
@@ -75,6 +79,32 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         cause="the loss counts every row the same",
         strength=ratio / RATIO,
         remedies=REMEDIES,
+    )
+
+
+def _absent(loss: LossFacts) -> Iterator[Finding]:
+    """Yield a finding where the head has outputs for a few classes that never occur."""
+    counts = loss.class_counts[: loss.head_width]
+    present = [count for count in counts if count]
+    absent = tuple(
+        index for index in range(loss.head_width) if not (counts + (0,) * loss.head_width)[index]
+    )
+    is_small = 3 <= loss.head_width <= MOST_OUTPUTS and len(absent) <= loss.head_width / 4
+    if loss.target_kind != "classes" or not absent or not is_small or min(present) < FEWEST_ROWS:
+        return
+    yield Finding(
+        code=Code.IMBALANCE,
+        severity=Severity.WARNING,
+        message=f"no target of {place_of(loss)} is of class {', '.join(map(str, absent))}, "
+        f"for which the network has an output; of each other class there are {min(present):,} "
+        "rows or more",
+        where=place_of(loss),
+        units=absent,
+        first_step=loss.step,
+        evidence={"absent": absent, "outputs": loss.head_width, "rows": sum(counts)},
+        cause="the class is missing among the training rows",
+        strength=5.0,
+        remedies=(Advice("check that every class is among the training rows, after the split"),),
     )
 
 

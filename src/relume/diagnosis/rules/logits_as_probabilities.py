@@ -76,6 +76,8 @@ def _why(loss: LossFacts) -> str:
         if _PROBABLE & set(head):
             return ""
         return "an output forced into range" if _FORCING & set(head) else "a raw output"
+    if loss.function == "nll_loss" and head[:1] == ("log",):
+        return "" if _PROBABLE & set(head[1:]) else "the logarithm of a raw output"
     if loss.function == "by hand" and "log" in loss.operations:
         before = loss.operations[loss.operations.index("log") + 1 :]
         return "" if _PROBABLE & set(before) else "the logarithm of a raw output"

@@ -3,7 +3,8 @@
 What it detects
     At least two of: a loss that climbs to three times its first value within the first third; a
     median update of over a tenth of the weights themselves; units killed by updates many times the
-    usual (at least a tenth of a layer); a loss that turned nan after finite ones; a loss that keeps
+    usual (at least a tenth of a layer), or half of a layer dead after such a climb; a loss that
+    turned nan after finite ones; a loss that keeps
     jumping above its beginning. One of them, other than the nan, counts too where the loss ended no
     better than a constant answer's.
 
@@ -17,7 +18,7 @@ Remedies, with safety
     A tenth of the rate; warm it up; clip gradients (changes training).
 
 Options
-    ``SPIKE``, ``UPDATE``, ``KILLED``, ``LEARNED``.
+    ``SPIKE``, ``UPDATE``, ``KILLED``, ``MANY``, ``LEARNED``, ``LEARNED_WELL``.
 
 References:
     Bengio, "Practical recommendations for gradient-based training of deep architectures", 2012,
@@ -38,7 +39,8 @@ from relume.runs.records import Cause
 SPIKE = 3.0
 UPDATE = 0.1
 KILLED = 0.1
-LEARNED = 0.1
+LEARNED, LEARNED_WELL = 0.1, 0.5
+MANY = 0.5
 TIMES = 2.5
 NOT_A_NUMBER = "the loss stopped being a number"
 
@@ -62,7 +64,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     rate = reading.rate
     yield Finding(
         code=Code.RATE_TOO_HIGH,
-        severity=Severity.WARNING if is_lost or reading.learned < 0.5 else Severity.NOTE,
+        severity=Severity.WARNING if is_lost or _is_harmful(reading) else Severity.NOTE,
         message=f"the learning rate {rate:g} is too high: {', '.join(signs)}",
         first_step=1,
         evidence={"rate": rate, "learned": reading.learned, **signs},
@@ -70,6 +72,10 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         strength=float(len(signs)),
         remedies=REMEDIES,
     )
+
+
+def _is_harmful(reading: Reading) -> bool:
+    return reading.learned < LEARNED_WELL or _dead_share(reading) >= MANY
 
 
 def _signs(reading: Reading) -> dict[str, float]:
@@ -86,10 +92,21 @@ def _signs(reading: Reading) -> dict[str, float]:
     return {
         "the loss climbed at first": highest / first if highest > SPIKE * first else 0.0,
         "updates are large beside the weights": update if update > UPDATE else 0.0,
-        "updates killed units": _killed(reading),
+        "units died": _killed(reading) or _dead_beside_a_spike(reading, highest, first),
         NOT_A_NUMBER: float(curve.nonfinite.sum() if began_finite and curve.nonfinite.any() else 0),
         "the loss keeps jumping": float(jumps if jumps >= 3 else 0),
     }
+
+
+def _dead_beside_a_spike(reading: Reading, highest: float, first: float) -> float:
+    """Return the largest share of a layer that is dead, if it is half and the loss had climbed."""
+    share = _dead_share(reading)
+    return share if share >= MANY and highest > SPIKE * first else 0.0
+
+
+def _dead_share(reading: Reading) -> float:
+    shares = (len(layer.dead_units or ()) / layer.units for layer in reading.layers)
+    return max(shares, default=0.0)
 
 
 def _killed(reading: Reading) -> float:

@@ -1,9 +1,10 @@
-"""The learning rate is too low: the loss still falls, slowly and evenly, when the training ends.
+"""The learning rate is too low, or the training too short for it.
 
 What it detects
-    A loss that fell over the whole training with a significant trend in its last third too, at a
-    median update below 1e-3 of the weights, while less than a fifth of a constant answer's loss
-    was learned away. Where more was learned it is left to "still improving".
+    A loss that fell, at a median update below 1e-3 of the weights, while less than a fifth of a
+    constant answer's loss was learned away; a loss that still fell by 30 % in its last third, with
+    less than nine tenths learned; or a rate that lay below 1 % of its greatest on half of all steps
+    while less than .7 was learned. Milder cases are left to "still improving".
 
 Why it matters
     The training ends before it has begun.
@@ -15,23 +16,29 @@ Remedies, with safety
     Ten times the rate; Adam instead of plain SGD; more steps (changes training).
 
 Options
-    ``UPDATE``, ``LEARNED``.
+    ``UPDATE``, ``STEEP_UPDATE``, ``LEARNED``, ``LEARNED_WELL``, ``NEARLY_ALL``, ``STEEP``,
+    ``FADED``.
 
 References:
     Bengio, "Practical recommendations for gradient-based training of deep architectures", 2012,
     section 3.1.
 """
 
+import math
 from collections.abc import Iterator
+
+import numpy as np
 
 from relume.diagnosis.codes import CURVE_SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
-UPDATE = 1e-3
-LEARNED = 0.2
-FEWEST_STEPS = 50
+UPDATE, STEEP_UPDATE = 1e-3, 5e-3
+LEARNED, LEARNED_WELL, NEARLY_ALL = 0.2, 0.7, 0.9
+STEEP = 0.3
+FADED = 0.5
+FEWEST_STEPS = 40
 
 REMEDIES = (
     Advice("try ten times the learning rate", Safety.CHANGES_TRAINING),
@@ -41,21 +48,41 @@ REMEDIES = (
 
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
-    """Yield a finding where small updates ended a training early."""
+    """Yield a finding where small updates, or few of them, ended a training early."""
     update = reading.usual_update
-    if update != update or reading.steps < FEWEST_STEPS:  # noqa: PLR0124
-        yield NotJudged(Code.RATE_TOO_LOW, "no update ratio of the weights was measured")
+    if math.isnan(update) or reading.steps < FEWEST_STEPS or reading.is_adversarial:
+        yield NotJudged(Code.RATE_TOO_LOW, "no update ratios of one training of 40 steps or more")
         return
-    if reading.is_adversarial or update >= UPDATE or not reading.learned < LEARNED:
-        return
-    is_falling = reading.early_loss - reading.late_loss > 0
-    if not is_falling and update > UPDATE / 100:
-        return
-    yield Finding(
+    faded = _faded(reading)
+    if reading.learned < LEARNED_WELL and faded >= FADED:
+        yield _finding(
+            reading,
+            f"the learning rate is below 1 % of its greatest, {reading.rate:g}, on {faded:.0%} of "
+            "the steps: the schedule ends the training early",
+            {"faded": faded},
+        )
+    elif update < UPDATE and reading.learned < LEARNED and _falls_or_rests(reading):
+        yield _finding(
+            reading,
+            f"the learning rate {reading.rate:g} is too low: updates are {update:.1e} of the "
+            f"weights, and the loss went from {reading.early_loss:.3g} to {reading.late_loss:.3g}",
+            {},
+        )
+    elif update < STEEP_UPDATE and reading.learned < NEARLY_ALL and _fall(reading) >= STEEP:
+        yield _finding(
+            reading,
+            f"the training ended while the loss fell by {_fall(reading):.0%} in its last third: "
+            f"more steps, or a rate above {reading.rate:g}",
+            {"fall": _fall(reading)},
+        )
+
+
+def _finding(reading: Reading, message: str, evidence: dict[str, float]) -> Finding:
+    update = reading.usual_update
+    return Finding(
         code=Code.RATE_TOO_LOW,
         severity=Severity.WARNING,
-        message=f"the learning rate {reading.rate:g} is too low: updates are {update:.1e} of the "
-        f"weights, and the loss went from {reading.early_loss:.3g} to {reading.late_loss:.3g}",
+        message=message,
         first_step=1,
         evidence={
             "rate": reading.rate,
@@ -63,11 +90,33 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             "early": reading.early_loss,
             "late": reading.late_loss,
             "learned": reading.learned,
+            **evidence,
         },
-        cause="updates that are small beside the weights",
+        cause="updates that are small, or few, beside what is to be learned",
         strength=UPDATE / max(update, 1e-12),
         remedies=REMEDIES,
     )
+
+
+def _falls_or_rests(reading: Reading) -> bool:
+    is_falling = reading.early_loss > reading.late_loss
+    return is_falling or reading.usual_update <= UPDATE / 100
+
+
+def _faded(reading: Reading) -> float:
+    """Return on which share of the steps the rate was below 1 % of its greatest."""
+    rates = reading.run.curve.rates
+    rates = rates[np.isfinite(rates)]
+    return float((rates < 0.01 * rates.max()).mean()) if len(rates) else 0.0
+
+
+def _fall(reading: Reading) -> float:
+    """Return by which share the loss fell in the last third, if it has a falling trend there."""
+    if len(reading.losses) < FEWEST_STEPS or not reading.is_falling_late:
+        return 0.0
+    third = len(reading.losses) // 3
+    before = float(reading.losses[-third : -third + max(1, third // 4)].mean())
+    return 1 - reading.late_loss / before if before > 0 else 0.0
 
 
 RULE = Rule(

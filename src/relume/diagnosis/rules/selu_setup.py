@@ -10,14 +10,14 @@ Why it matters
 
 What else it could be
     Torch's default initialisation has variance 1 / (3 fan_in): with few layers it costs little, so
-    that this is a note; a warning where six layers or more learned little.
+    that this is a note; a warning from three such layers on, or with a plain dropout.
 
 Remedies, with safety
     ``nn.init.kaiming_normal_(w, nonlinearity="linear")`` (changes training); ``nn.AlphaDropout``
     (changes model).
 
 Options
-    ``LOW`` and ``HIGH``: bounds on deviation times sqrt(fan_in); ``DEEP``, ``LEARNED``.
+    ``LOW`` and ``HIGH``: bounds on deviation times sqrt(fan_in); ``DEEP``.
 
 References:
     Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
@@ -32,7 +32,7 @@ from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 LOW, HIGH = 0.8, 1.25
-DEEP, LEARNED = 6, 0.3
+DEEP = 3
 
 REMEDIES = (
     Advice(
@@ -58,7 +58,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     off = [scale for scale in scales if not LOW <= scale <= HIGH]
     if not off and not drops:
         return
-    is_harmful = len(sites) >= DEEP and reading.learned < LEARNED
+    is_harmful = bool(drops) or len(off) >= DEEP
     yield Finding(
         code=Code.SELU_SETUP,
         severity=Severity.WARNING if is_harmful else Severity.NOTE,

@@ -28,7 +28,7 @@ import numpy as np
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import OF_AMOUNTS, Reading, place_of
+from relume.diagnosis.reading import Reading, is_of_amounts, place_of
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 
@@ -43,7 +43,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not known:
         yield NotJudged(Code.SQUARED_ERROR_ON_CLASSES, "no target was observed")
     for loss in known:
-        if loss.function not in OF_AMOUNTS:
+        if not is_of_amounts(loss):
             continue
         severity = _severity(loss)
         if severity is None:

@@ -20,7 +20,7 @@ Remedies, with safety
 Options
     ``LARGE`` and ``SMALL``: bounds on the root mean square; ``UNEVEN``: ratio of deviations;
     ``LEARNED_WELL``: share of the loss of a constant prediction that must have been learned away
-    for it to be a note.
+    for it to be a note, unless the mean is more than ``FAR_OFF`` deviations away from zero.
 
 References:
     LeCun et al., "Efficient BackProp", 1998, section 4.3.
@@ -39,6 +39,7 @@ from relume.runs.facts import InputFacts
 
 LARGE, SMALL, UNEVEN = 10.0, 0.02, 100.0
 LEARNED_WELL = 0.5
+FAR_OFF = 30.0
 
 REMEDIES = (
     Advice(
@@ -64,7 +65,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             continue
         yield Finding(
             code=Code.UNSCALED_INPUT,
-            severity=Severity.NOTE if reading.learned >= LEARNED_WELL else Severity.WARNING,
+            severity=_severity(reading, fact),
             message=f"{fact.name} has mean {fact.values.mean:.3g} and standard deviation "
             f"{fact.values.deviation:.3g}, from {fact.values.least:.3g} to "
             f"{fact.values.greatest:.3g}: networks want about 0 and 1",
@@ -83,6 +84,12 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             strength=max(strength, ratio / UNEVEN if is_uneven else 1.0),
             remedies=REMEDIES,
         )
+
+
+def _severity(reading: Reading, fact: InputFacts) -> Severity:
+    """A note where the loss fell well all the same, from values that lie around zero."""
+    is_far_off = abs(fact.values.mean) > FAR_OFF * fact.values.deviation
+    return Severity.NOTE if reading.learned >= LEARNED_WELL and not is_far_off else Severity.WARNING
 
 
 def _unevenness(fact: InputFacts) -> float:

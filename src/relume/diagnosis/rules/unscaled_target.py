@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import OF_AMOUNTS, Reading, place_of
+from relume.diagnosis.reading import Reading, is_of_amounts, place_of
 from relume.diagnosis.rule import Rule
 
 LARGE, SMALL = 10.0, 0.02
@@ -42,7 +42,7 @@ REMEDIES = (
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding for each loss of amounts with targets of unusual scale."""
-    losses = [fact for fact in reading.training_losses if fact.function in OF_AMOUNTS]
+    losses = [fact for fact in reading.training_losses if is_of_amounts(fact)]
     if not losses and reading.loss is None:
         yield NotJudged(Code.UNSCALED_TARGET, "no loss was observed")
     for loss in losses:
