@@ -11,11 +11,13 @@ GAP = 1.5
 """An evaluation loss this many times the training loss of the same time is a gap."""
 LEAST_GAP = 0.1
 """And the difference is at least this share of the loss of guessing."""
-SHIFT = 0.75
+SHIFT = 0.2
 """Batch means off the running means by this many running standard deviations, beyond chance.
 
-Healthy trainings show up to 0.4 while they learn fast.
+Healthy trainings stay below 0.1 of them.
 """
+SMALL_MOMENTUM = 0.02
+"""Below it, running statistics follow batches within more than fifty steps."""
 SPREAD = 2.0
 """Batch variances this many times the running ones, or less than one part in as many."""
 
@@ -26,11 +28,12 @@ def trained_norms(reading: Reading) -> tuple[NormFacts, ...]:
 
 
 def excess_shift(fact: NormFacts) -> float:
-    """Return the shift beyond what means of so few values are off by chance; nan if not known.
+    """Return the shift beyond what means of so few rows are off by chance; nan if not known.
 
-    A mean of n values is off by sqrt(2 / (pi n)) of their standard deviation on average.
+    A mean of n values is off by sqrt(2 / (pi n)) of their standard deviation on average. The
+    positions of a row (pixels, time steps) resemble one another, so that n counts rows.
     """
-    return fact.shift - math.sqrt(2 / (math.pi * max(1, fact.least_values)))
+    return fact.shift - math.sqrt(2 / (math.pi * max(1, fact.least_rows)))
 
 
 def is_off(fact: NormFacts) -> bool:

@@ -19,8 +19,8 @@ Remedies, with safety
 Options
     ``FIRING_RATE`` 0.999 and ``SHARE`` 0.95: what is left beyond could only bend the function on
     one row of a thousand, or in one unit of twenty. A warning if it is so of all layers and the
-    training does poorly, or the biases began above ``BIAS_RATIO`` 3 row norms of the weights,
-    which no usual scheme does.
+    training does poorly, or, of any layer, the biases began above ``BIAS_RATIO`` 3 row norms of
+    the weights, which no usual scheme does.
 
 References:
     Montúfar et al., "On the number of linear regions of deep neural networks", NeurIPS 2014.
@@ -87,9 +87,9 @@ def _always_on(reading: Reading, index: int) -> list[int]:
 
 
 def _severity(reading: Reading, ratio: float, *, are_all: bool) -> Severity:
-    if not are_all:
-        return Severity.NOTE
-    return severity(reading, is_structural=math.isfinite(ratio) and ratio > BIAS_RATIO)
+    if math.isfinite(ratio) and ratio > BIAS_RATIO:
+        return Severity.WARNING
+    return severity(reading) if are_all else Severity.NOTE
 
 
 RULE = Rule(

@@ -1,15 +1,18 @@
-"""Dead units in the narrowest layer of a network that rebuilds its input.
+"""Dead units, or an ignored code, in the narrowest layer of a network that rebuilds its input.
 
 What it detects
     In a network that gives back as many values per row as it was given (an autoencoder), by its
     loss or by the widths of its first and last matrix, dead units in the activation of the layer
-    with the fewest units. Codes without an activation are not judged.
+    with the fewest units. Of a code without an activation, as a variational one: that it is
+    ignored, since the weights that read it shrink while the first layer's do not, and those that
+    make it get less and less gradient.
 
 Why it matters
     All that is known of a row passes that layer: each dead unit is a dimension of the code lost.
 
 What else it could be
-    Data of fewer dimensions than the code has; a penalty that switches latents off on purpose.
+    Data of fewer dimensions than the code has; a penalty that switches latents off on purpose. A
+    rectified code loses up to half of its units by nature: a note.
 
 Remedies, with safety
     No ReLU on the code: leave it linear (changes model); lower the rate (changes training); start
@@ -17,8 +20,11 @@ Remedies, with safety
     training).
 
 Options
-    ``NOTE_SHARE`` 0.1 of the code. ``WARNING_SHARE`` 0.25, since a quarter of a bottleneck is
-    lost information and not spare width; a note below.
+    ``NOTE_SHARE`` 0.1 of the code. ``WARNING_SHARE`` 0.25 where the training does poorly, since a
+    quarter of a bottleneck is lost information and not spare width. ``NEARLY_ALL`` 0.9: from
+    there on a warning in any case. ``SHRUNK`` 0.8: what reads an ignored code ends at this share
+    of its first norm or below, and the first layer at ``KEPT`` 0.9 or above; ``FADED`` 0.2: the
+    share of its first gradient that what makes the code gets at the end.
 
 References:
     Bowman et al., "Generating sentences from a continuous space", CoNLL 2016 (collapsed codes);
@@ -30,19 +36,32 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
 from relume.runs.facts import InputFacts, Phase, WeightFacts
+from relume.runs.records import Sums
+from relume.runs.wording import short
 
 NOTE_SHARE = 0.1
 WARNING_SHARE = 0.25
+NEARLY_ALL = 0.9
+SHRUNK = 0.8
+KEPT = 0.9
+FADED = 0.2
+FEWEST_WINDOWS = 3
 
 REMEDIES = (
     Advice("leave the code linear: no ReLU on it", Safety.CHANGES_MODEL),
     Advice("lower the learning rate", Safety.CHANGES_TRAINING),
     Advice("start the biases at zero", Safety.CHANGES_TRAINING),
     Advice("weaken or anneal a penalty on the code", Safety.CHANGES_TRAINING),
+)
+
+LINEAR_REMEDIES = (
+    Advice("weaken the penalty on the code, or anneal it", Safety.CHANGES_TRAINING),
+    Advice("lower the learning rate", Safety.CHANGES_TRAINING),
 )
 
 
@@ -55,11 +74,15 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         return
     module = code.name.rpartition(".")[0]
     index = next((i for i, layer in enumerate(reading.run.layers) if layer.owner == module), None)
-    if index is None or index >= len(reading.layers) or reading.layers[index].dead_units is None:
-        yield NotJudged(
-            Code.DEAD_LATENTS, f"the code ({module}) has no activation whose units can die"
-        )
-        return
+    if index is None or index >= len(reading.layers):
+        yield _of_linear_code(reading, code)
+    elif reading.layers[index].dead_units is None:
+        yield NotJudged(Code.DEAD_LATENTS, f"the units of the code ({module}) cannot die")
+    else:
+        yield from _of_activation(reading, index)
+
+
+def _of_activation(reading: Reading, index: int) -> Iterator[Finding]:
     layer = reading.layers[index]
     dead = layer.dead_units or ()
     share = len(dead) / layer.units
@@ -68,12 +91,51 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             Code.DEAD_LATENTS,
             layer,
             dead,
-            severity=Severity.WARNING if share >= WARNING_SHARE else Severity.NOTE,
+            severity=severity(reading, is_structural=share >= NEARLY_ALL)
+            if share >= WARNING_SHARE
+            else Severity.NOTE,
             said=f"are dead, and all that is known of a row passes them ({layer.rows:,} rows)",
             least_share=NOTE_SHARE,
             since=story(reading, layer),
             remedies=REMEDIES,
         )
+
+
+def _of_linear_code(reading: Reading, code: WeightFacts) -> Finding | NotJudged:
+    """Judge a code without an activation by what makes it and what reads it."""
+    dense = [fact for fact in reading.matrices if len(fact.shape) == 2]
+    makers = [fact.name for fact in dense if fact.shape == code.shape]
+    readers = [fact.name for fact in dense if fact.shape[1] == code.shape[0]]
+    first = min(dense, key=lambda fact: _order(reading, fact)).name
+    if not readers or len(reading.norms(first)) < FEWEST_WINDOWS:
+        return NotJudged(Code.DEAD_LATENTS, f"what reads the code ({code.name}) was not followed")
+    shrunk = max(_change(reading.norms(name)) for name in readers)
+    faded = max(_change(reading.gradient_norms(name)) for name in makers)
+    if not (shrunk <= SHRUNK and faded <= FADED and _change(reading.norms(first)) >= KEPT):
+        return NotJudged(Code.DEAD_LATENTS, f"no sign that the code ({code.name}) is ignored")
+    return Finding(
+        code=Code.DEAD_LATENTS,
+        severity=Severity.WARNING,
+        message=f"the code is ignored: {readers[0]}, which reads it, shrank to {short(shrunk)} of "
+        f"its first norm, and the gradient of what makes it fell to {short(faded)}",
+        where=code.name,
+        first_step=reading.windows[0].first_step,
+        evidence={
+            "width": code.shape[0],
+            "reader_norm": shrunk,
+            "maker_gradient": faded,
+            "threshold_norm": SHRUNK,
+            "threshold_gradient": FADED,
+        },
+        cause="noise or a penalty on the code outweighs what it says of a row",
+        strength=min(SHRUNK / max(shrunk, 1e-9), FADED / max(faded, 1e-9)),
+        remedies=LINEAR_REMEDIES,
+    )
+
+
+def _change(values: Sums) -> float:
+    """Return the last value over the first; nan where there is none."""
+    return float(values[-1] / values[0]) if len(values) and values[0] > 0 else math.nan
 
 
 def _is_rebuilding(reading: Reading) -> bool:

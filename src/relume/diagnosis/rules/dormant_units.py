@@ -1,8 +1,11 @@
-"""Units that hardly do anything: their output is a fortieth of the layer's usual, or less.
+"""Units that hardly do anything: their output is next to nothing, or began as a constant.
 
 What it detects
     Of an activation that can neither die nor saturate (GELU, SiLU, ELU, leaky ReLU, PReLU), the
-    units whose root mean square over the last rows is at most 0.025 of the mean over the layer.
+    units whose root mean square over the last rows is at most 0.025 of the mean over the layer. Or
+    else the units that began as constants: over the first window of a training that was seen from
+    its first step, their output varied by at most a tenth of what the layer's lively units (its
+    90 % quantile) do.
 
 Why it matters
     Such a unit adds nothing, and its gradient is as small as its output: capacity is lost, though
@@ -17,7 +20,9 @@ Remedies, with safety
 
 Options
     ``NOTE_SHARE`` 0.1 of a layer: some idle units are normal. ``WARNING_SHARE`` 0.3, where the
-    training does poorly.
+    training does poorly. ``STILL`` 0.1: what a unit varies by, beside the lively ones; a warning
+    from ``WARNING_SHARE`` of a layer on, since initial weights drawn alike leave at most a
+    sixteenth of the units so still.
 
 References:
     Sokar et al., "The dormant neuron phenomenon in deep reinforcement learning", ICML 2023,
@@ -26,15 +31,21 @@ References:
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
-from relume.diagnosis.unit_finding import FEWEST_ROWS, unit_finding
+from relume.diagnosis.unit_finding import FEWEST_ROWS, is_head, is_inside_gates, unit_finding
+from relume.runs.summary import LayerSummary
 
 NOTE_SHARE = 0.1
 WARNING_SHARE = 0.3
+STILL = 0.1
+LIVELY = 0.9
+FEWEST_UNITS = 8
 
 REMEDIES = (
     Advice("initialise with the gain of the activation", Safety.CHANGES_TRAINING),
@@ -45,21 +56,57 @@ REMEDIES = (
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding for each layer with many dormant units."""
-    for layer in reading.layers:
-        dormant = layer.dormant_units or ()
-        share = len(dormant) / layer.units
-        if share < NOTE_SHARE or layer.rows < FEWEST_ROWS:
+    for index, layer in enumerate(reading.layers):
+        if layer.dormant_units is None or layer.rows < FEWEST_ROWS:
             continue
-        is_many = share >= WARNING_SHARE
-        yield unit_finding(
-            Code.DORMANT_UNITS,
-            layer,
-            dormant,
-            severity=severity(reading) if is_many else Severity.NOTE,
-            said="are dormant: their output is at most 2.5 % of the layer's usual",
-            least_share=NOTE_SHARE,
-            remedies=REMEDIES,
-        )
+        still = _still_at_first(reading, index)
+        dormant = layer.dormant_units
+        if len(still) >= WARNING_SHARE * layer.units:
+            yield _began_still(layer, still)
+        elif dormant and len(dormant) >= NOTE_SHARE * layer.units:
+            yield _dormant(reading, layer, dormant)
+
+
+def _dormant(reading: Reading, layer: LayerSummary, dormant: tuple[int, ...]) -> Finding:
+    is_many = len(dormant) >= WARNING_SHARE * layer.units
+    return unit_finding(
+        Code.DORMANT_UNITS,
+        layer,
+        dormant,
+        severity=severity(reading) if is_many else Severity.NOTE,
+        said="are dormant: their output is at most 2.5 % of the layer's usual",
+        least_share=NOTE_SHARE,
+        remedies=REMEDIES,
+    )
+
+
+def _began_still(layer: LayerSummary, still: tuple[int, ...]) -> Finding:
+    return unit_finding(
+        Code.DORMANT_UNITS,
+        layer,
+        still,
+        severity=Severity.WARNING,
+        said="began dormant: their output hardly changed from row to row",
+        least_share=WARNING_SHARE,
+        since=(1, "they began with next to no weights, or where the activation is flat"),
+        remedies=REMEDIES,
+    )
+
+
+def _still_at_first(reading: Reading, index: int) -> tuple[int, ...]:
+    """Return the units that put out a constant over the first window, beside lively ones."""
+    layer = reading.layer(index)
+    if layer.units < FEWEST_UNITS or not reading.windows or reading.windows[0].first_step > 1:
+        return ()
+    if is_head(reading, layer) or is_inside_gates(reading, layer):
+        return ()
+    activity = reading.windows[0].layers[index].activity
+    if activity.rows < FEWEST_ROWS:
+        return ()
+    varied = np.sqrt(np.maximum(activity.root_mean_square**2 - activity.mean**2, 0))
+    if not np.isfinite(varied).all():
+        return ()
+    return tuple(np.flatnonzero(varied <= STILL * np.quantile(varied, LIVELY)).tolist())
 
 
 RULE = Rule(

@@ -2,22 +2,24 @@
 
 What it detects
     A trained weight matrix of which units had the weights and bias of another unit at the first
-    step and at the last look.
+    step and at the last look. Or one, not of the output layer, of which all weights began as one
+    and the same number other than zero: dropout tells such units apart, by chance and slowly.
 
 Why it matters
     Equal units get equal gradients and stay equal, whatever the training does: the layer computes
     what a single unit would. The usual cause is a constant, often zero, as initialisation.
 
 What else it could be
-    An output layer that starts at zero on purpose becomes unequal with the first steps, and is not
-    meant. Frozen and unoptimised weights are left out.
+    An output layer, or the last one of a residual branch, that starts at zero on purpose becomes
+    unequal with the first steps, and is not meant. Frozen and unoptimised weights are left out.
 
 Remedies, with safety
     Draw the initial weights at random: He's scheme for ReLU, Xavier's for tanh (changes training).
 
 Options
     ``WARNING_SHARE`` 0.25 of the units; below, a pair may be tied on purpose (a note). All of
-    them: an error, unless the training does well.
+    them: an error, unless the training does well. ``ROUNDING`` 1e-6: numbers are the same if they
+    scatter by less than this share of their mean.
 
 References:
     Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
@@ -34,6 +36,7 @@ from relume.diagnosis.rule import Rule
 from relume.runs.facts import WeightFacts
 
 WARNING_SHARE = 0.25
+ROUNDING = 1e-6
 
 REMEDIES = (
     Advice(
@@ -48,9 +51,20 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not reading.weights:
         yield NotJudged(Code.IDENTICAL_UNITS, "no weights were observed")
     for fact in reading.weights.values():
+        if not _is_meant(fact):
+            continue
         at_first, at_last = fact.identical_units
-        if _is_meant(fact) and min(at_first, at_last) >= 2:
-            yield _found(reading, fact, min(at_first, at_last))
+        same = min(at_first, at_last)
+        began_constant = at_first == fact.shape[0] >= 2 and _is_constant(reading, fact)
+        if same >= 2 or began_constant:
+            yield _found(reading, fact, same, began_constant=began_constant)
+
+
+def _is_constant(reading: Reading, fact: WeightFacts) -> bool:
+    """Whether all weights began as the same number, not zero, in a layer before the output."""
+    heads = {f"{loss.head_layer}.weight" for loss in reading.training_losses}
+    mean = abs(fact.initial.mean)
+    return fact.name not in heads and mean > 0 and fact.initial.deviation <= ROUNDING * mean
 
 
 def _is_meant(fact: WeightFacts) -> bool:
@@ -63,12 +77,15 @@ def _is_meant(fact: WeightFacts) -> bool:
     )
 
 
-def _found(reading: Reading, fact: WeightFacts, same: int) -> Finding:
+def _found(reading: Reading, fact: WeightFacts, same: int, *, began_constant: bool) -> Finding:
     share = same / fact.shape[0]
+    is_parted = began_constant and share < WARNING_SHARE
     return Finding(
         code=Code.IDENTICAL_UNITS,
-        severity=_severity(reading, share),
-        message=f"{same} of {fact.shape[0]} units of {fact.name} have the weights of another one, "
+        severity=Severity.WARNING if is_parted else _severity(reading, share),
+        message=f"all {fact.shape[0]} units of {fact.name} began with the same weights"
+        if is_parted
+        else f"{same} of {fact.shape[0]} units of {fact.name} have the weights of another one, "
         f"since the first step",
         where=fact.name,
         first_step=1,
@@ -78,7 +95,9 @@ def _found(reading: Reading, fact: WeightFacts, same: int) -> Finding:
             "units": fact.shape[0],
             "share": share,
         },
-        cause="all weights are equal at first" if fact.initial.deviation == 0 else "",
+        cause="all weights are equal at first"
+        if began_constant or fact.initial.deviation == 0
+        else "",
         strength=max(1.0, share / WARNING_SHARE),
         remedies=REMEDIES,
     )

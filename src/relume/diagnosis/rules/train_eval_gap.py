@@ -1,9 +1,11 @@
 """A network that does well in training mode and badly in evaluation, because of its batch norm.
 
 What it detects
-    Batch-norm layers whose running statistics are not those of the batches (means off by three
-    quarters of a running standard deviation more than chance, or variances off by a factor of
-    two), while the evaluation loss is at least 1.5 times the training loss of the same steps.
+    Batch-norm layers whose running statistics are not those of the batches (means off by a fifth
+    of a running standard deviation more than chance, or variances off by a factor of two), while
+    the evaluation loss is at least 1.5 times the training loss of the same steps. Where no
+    evaluation loss was observed: the same of layers with a momentum so small that their running
+    statistics follow within more steps than the training had.
 
 Why it matters
     In training the batch's own mean and variance are used, in evaluation the running ones. Where
@@ -20,8 +22,9 @@ Remedies, with safety
     layer norm, which know no modes (changes model).
 
 Options
-    ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.75 beyond the error of a
-    mean of so many values; ``SPREAD`` 2. Healthy running statistics show shifts of up to 0.4.
+    ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.2 beyond the error of a
+    mean of so many rows, since healthy running statistics stay below a tenth; ``SPREAD`` 2.
+    ``SMALL_MOMENTUM`` 0.02.
 
 References:
     Ioffe & Szegedy, "Batch normalization", ICML 2015, algorithm 2; Wu & Johnson, "Rethinking
@@ -33,13 +36,18 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.norms import GAP, SHIFT, evaluation_gap, is_off, trained_norms
+from relume.diagnosis.norms import (
+    GAP,
+    SHIFT,
+    SMALL_MOMENTUM,
+    evaluation_gap,
+    is_off,
+    trained_norms,
+)
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import NormFacts
 from relume.runs.wording import count, short, times
-
-SMALL_MOMENTUM = 0.02
 
 REMEDIES = (
     Advice("use the usual momentum of batch norm, 0.1", Safety.CHANGES_TRAINING),
@@ -55,24 +63,38 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not norms:
         return
     gap = evaluation_gap(reading)
-    if math.isnan(gap):
-        yield NotJudged(Code.TRAIN_EVAL_GAP, "no evaluation loss was observed beside batch norm")
-        return
     off = sorted((fact for fact in norms if is_off(fact)), key=lambda fact: -fact.shift)
-    if off and gap >= GAP:
+    if math.isnan(gap):
+        behind = [fact for fact in off if _is_behind(fact, reading.steps)]
+        if behind:
+            yield _found(reading, behind, gap)
+        else:
+            reason = "no evaluation loss was observed beside batch norm"
+            yield NotJudged(Code.TRAIN_EVAL_GAP, reason)
+    elif off and gap >= GAP:
         yield _found(reading, off, gap)
+
+
+def _is_behind(fact: NormFacts, steps: int) -> bool:
+    """Whether running statistics follow within more steps than there were."""
+    return fact.momentum < SMALL_MOMENTUM and fact.momentum * steps < 1
 
 
 def _found(reading: Reading, off: list[NormFacts], gap: float) -> Finding:
     worst = off[0]
     others = f" and of {count(len(off) - 1, 'other layer')}" if len(off) > 1 else ""
+    seen = (
+        ""
+        if math.isnan(gap)
+        else f"the evaluation loss is {times(gap)} times the training loss, and "
+    )
     return Finding(
         code=Code.TRAIN_EVAL_GAP,
         severity=Severity.WARNING,
-        message=f"the evaluation loss is {times(gap)} times the training loss, and the running "
-        f"statistics of {worst.name}{others} are not those of the batches",
+        message=f"{seen}the running statistics of {worst.name}{others} are not those of the "
+        f"batches",
         where=worst.name,
-        first_step=reading.evaluation_scores[0].step,
+        first_step=None if math.isnan(gap) else reading.evaluation_scores[0].step,
         evidence={
             "gap": gap,
             "shift": worst.shift,
@@ -83,7 +105,7 @@ def _found(reading: Reading, off: list[NormFacts], gap: float) -> Finding:
             "threshold_shift": SHIFT,
         },
         cause=_cause(worst),
-        strength=gap / GAP,
+        strength=1.0 if math.isnan(gap) else gap / GAP,
         remedies=REMEDIES,
     )
 
