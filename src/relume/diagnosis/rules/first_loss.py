@@ -32,7 +32,7 @@ from relume.runs.facts import LossFacts
 
 TIMES_ENTROPY, TIMES_SQUARE = 4.0, 10.0
 LEARNED_WELL = 0.5
-GRAVE = 3.0
+GRAVE = 1.5
 
 REMEDIES = (
     Advice("scale the inputs, and the targets of a regression", Safety.CHANGES_TRAINING),

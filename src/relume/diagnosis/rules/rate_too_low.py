@@ -2,9 +2,10 @@
 
 What it detects
     A loss that fell, at a median update below 1e-3 of the weights, while less than a fifth of a
-    constant answer's loss was learned away; a loss that still fell by 30 % in its last third, with
-    less than nine tenths learned; or a rate that lay below 1 % of its greatest on half of all steps
-    while less than .7 was learned. Milder cases are left to "still improving".
+    constant answer's loss was learned away; a loss that still fell by 30 % in its last third, or an
+    evaluation loss that fell by 7 % in its last pass, with less than three quarters learned; or a
+    rate that lay below 1 % of its greatest on half of all steps while less than .7 was learned.
+    Milder cases are left to "still improving".
 
 Why it matters
     The training ends before it has begun.
@@ -17,6 +18,7 @@ Remedies, with safety
 
 Options
     ``UPDATE``, ``STEEP_UPDATE``, ``LEARNED``, ``LEARNED_WELL``, ``NEARLY_ALL``, ``STEEP``,
+    ``STEEP_PASS``,
     ``FADED``.
 
 References:
@@ -35,8 +37,8 @@ from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 UPDATE, STEEP_UPDATE = 1e-3, 5e-3
-LEARNED, LEARNED_WELL, NEARLY_ALL = 0.2, 0.7, 0.9
-STEEP = 0.3
+LEARNED, LEARNED_WELL, NEARLY_ALL = 0.2, 0.7, 0.75
+STEEP, STEEP_PASS = 0.3, 0.07
 FADED = 0.5
 FEWEST_STEPS = 40
 
@@ -68,12 +70,12 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             f"weights, and the loss went from {reading.early_loss:.3g} to {reading.late_loss:.3g}",
             {},
         )
-    elif update < STEEP_UPDATE and reading.learned < NEARLY_ALL and _fall(reading) >= STEEP:
+    elif update < STEEP_UPDATE and reading.learned < NEARLY_ALL and _is_cut_short(reading):
         yield _finding(
             reading,
-            f"the training ended while the loss fell by {_fall(reading):.0%} in its last third: "
+            f"the training ended while the loss fell steeply, at {reading.late_loss:.3g}: "
             f"more steps, or a rate above {reading.rate:g}",
-            {"fall": _fall(reading)},
+            {"fall": _fall(reading), "evaluation_fall": _evaluation_fall(reading)},
         )
 
 
@@ -108,6 +110,16 @@ def _faded(reading: Reading) -> float:
     rates = reading.run.curve.rates
     rates = rates[np.isfinite(rates)]
     return float((rates < 0.01 * rates.max()).mean()) if len(rates) else 0.0
+
+
+def _is_cut_short(reading: Reading) -> bool:
+    return _fall(reading) >= STEEP or _evaluation_fall(reading) >= STEEP_PASS
+
+
+def _evaluation_fall(reading: Reading) -> float:
+    """Return by which share the last evaluation was better than all before it; 0 if it was not."""
+    losses = [score.loss for score in reading.evaluation_scores if score.loss > 0]
+    return max(0.0, 1 - losses[-1] / min(losses[:-1])) if len(losses) > 1 else 0.0
 
 
 def _fall(reading: Reading) -> float:

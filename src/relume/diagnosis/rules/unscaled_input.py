@@ -20,13 +20,15 @@ Remedies, with safety
 Options
     ``LARGE`` and ``SMALL``: bounds on the root mean square; ``UNEVEN``: ratio of deviations;
     ``LEARNED_WELL``: share of the loss of a constant prediction that must have been learned away
-    for it to be a note, unless the mean is more than ``FAR_OFF`` deviations away from zero.
+    for it to be a note, unless the mean is more than ``FAR_OFF`` deviations away from zero, or they
+    are above ``HUGE`` and the first loss ``SHOCK`` times that of a constant answer.
 
 References:
     LeCun et al., "Efficient BackProp", 1998, section 4.3.
 """
 
 import math
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,6 +42,7 @@ from relume.runs.facts import InputFacts
 LARGE, SMALL, UNEVEN = 10.0, 0.02, 100.0
 LEARNED_WELL = 0.5
 FAR_OFF = 30.0
+HUGE, SHOCK = 30.0, 4.0
 
 REMEDIES = (
     Advice(
@@ -89,7 +92,12 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 def _severity(reading: Reading, fact: InputFacts) -> Severity:
     """A note where the loss fell well all the same, from values that lie around zero."""
     is_far_off = abs(fact.values.mean) > FAR_OFF * fact.values.deviation
-    return Severity.NOTE if reading.learned >= LEARNED_WELL and not is_far_off else Severity.WARNING
+    size = math.hypot(fact.values.mean, fact.values.deviation)
+    loss = reading.loss
+    is_shocking = loss is not None and loss.first_loss > SHOCK * reading.chance
+    if reading.learned >= LEARNED_WELL and not is_far_off and not (size > HUGE and is_shocking):
+        return Severity.NOTE
+    return Severity.WARNING
 
 
 def _unevenness(fact: InputFacts) -> float:
@@ -103,10 +111,11 @@ def _is_normalised_first(reading: Reading) -> bool:
     """Whether the first module that has weights or normalises is a normalisation."""
     called = sorted((m for m in reading.modules.values() if m.order >= 0), key=lambda m: m.order)
     kinds = (module.kind for module in called)
-    first = next((kind for kind in kinds if "Norm" in kind or kind in _WEIGHTED), "")
-    return "Norm" in first
+    first = next((kind for kind in kinds if kind in _WEIGHTED or _NORMS.fullmatch(kind)), "")
+    return first not in _WEIGHTED and bool(first)
 
 
+_NORMS = re.compile(r"(Lazy|Sync)?(Batch|Layer|Group|Instance|RMS)Norm([123]d)?")
 _WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d", "RNN", "LSTM", "GRU", "Embedding")
 
 RULE = Rule(
