@@ -5,7 +5,7 @@ causes or repairs, these count. So that a report counts once, the truth of a cas
 rival's own words (``in_words_of``), and the clinic's figures are made of those.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.clinic.cases import Case
@@ -117,19 +117,23 @@ class Rival:
         label: As it is shown.
         package: That has to be installed; empty: rebuilt here.
         words: Codes that each of its reports may stand for.
-        make: A watcher of one training.
+        make: A watcher of one training; of a script, None, if it is installed.
     """
 
     key: str
     label: str
     package: str
     words: Mapping[str, Codes]
-    make: Callable[[Case], Watcher]
+    make: Callable[[Case | None], Watcher]
 
     @property
     def is_rebuilt(self) -> bool:
         """Whether its rules are ours, with its thresholds."""
         return not self.package
+
+    def label_without(self, words: Sequence[str]) -> str:
+        """Return its label, with the reports that are left out."""
+        return f"{self.label} without {', '.join(words)}" if words else self.label
 
 
 def _are_classes(case: Case) -> bool:
@@ -152,15 +156,18 @@ RIVALS = (
     ),
 )  # fmt: skip
 
-WITHOUT = {"neuraldbg": ("data_distribution_shift",)}
-"""Reports that a rival is shown without, in a row of its own: they come in nearly every run."""
+WITHOUT: Mapping[str, tuple[tuple[str, ...], ...]] = {each.key: ((),) for each in RIVALS} | {
+    "neuraldbg": ((), ("data_distribution_shift",)),
+}
+"""The rows of each rival: which reports are left out of it, as they come in nearly every run."""
+
+
+def meaning(rival: Rival, codes: tuple[Code, ...]) -> tuple[str, ...]:
+    """Return the reports of a rival that may stand for any of these codes."""
+    return tuple(word for word, meant in rival.words.items() if set(meant) & set(codes))
 
 
 def in_words_of(rival: Rival, case: Case) -> Case:
     """Return a case whose truth is told in the words of a rival."""
-
-    def told(codes: tuple[Code, ...]) -> tuple[str, ...]:
-        return tuple(word for word, meant in rival.words.items() if set(meant) & set(codes))
-
-    true_words: tuple[str, ...] = told(case.true_codes)
-    return replace(case, true_codes=true_words, expected=told(case.expected))
+    true, expected = meaning(rival, case.true_codes), meaning(rival, case.expected)
+    return replace(case, true_codes=true, expected=expected)

@@ -111,6 +111,7 @@ def run_rivals(
         RivalJob(key_of(case, rivals, is_cost=True), case, names, is_cost=True)
         for case in cost_cases(cases)
     ]
+    wanted.sort(key=lambda job: job.key)  # by hash: an interrupted run has done a fair sample
     ours = {job.key: job for job in wanted if job.key not in lines.known}
     theirs = jobs_of(cases, cache, is_watched=False)
     say(f"{len(ours)} trainings under rivals to be done, {len(theirs)} without")

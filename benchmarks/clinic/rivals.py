@@ -21,6 +21,7 @@ from benchmarks.clinic.figures import Figures, Judged, Share, figures_of
 from benchmarks.clinic.grid import all_cases
 from benchmarks.clinic.results import Clinic
 from benchmarks.clinic.rival_names import RIVALS, WITHOUT, Rival, in_words_of
+from benchmarks.clinic.rival_programs import programs_by, run_programs
 from benchmarks.clinic.rival_runs import (
     cost_cases,
     is_disturbed,
@@ -46,13 +47,16 @@ def judged_by(
         without: Reports that are left out.
     """
     return [
-        Judged(in_words_of(rival, each.case), each.label, _findings(reports[each.case.id], without))
+        Judged(
+            in_words_of(rival, each.case), each.label, findings_of(reports[each.case.id], without)
+        )
         for each in clinic.judged
         if each.case.id in reports
     ]
 
 
-def _findings(reports: Mapping[str, int], without: Sequence[str]) -> list[dict[str, Any]]:
+def findings_of(reports: Mapping[str, int], without: Sequence[str]) -> list[dict[str, Any]]:
+    """Return reports as the findings that ``figures.Judged`` takes: the first to come is first."""
     ranked = sorted(reports, key=lambda name: reports[name])  # stable: equals as they came
     return [
         {"code": name, "severity": "warning", "consequences": []}
@@ -71,10 +75,9 @@ def rows_of(rivals: Sequence[Rival], clinic: Clinic, lines: Lines) -> dict[str, 
     rows = {}
     for rival in rivals:
         reports = {name: entry[rival.key] for name, entry in entries.items()}
-        rows[rival.label] = figures_of(judged_by(rival, clinic, reports, ()))
-        if rival.key in WITHOUT:
-            label = f"{rival.label} without {', '.join(WITHOUT[rival.key])}"
-            rows[label] = figures_of(judged_by(rival, clinic, reports, WITHOUT[rival.key]))
+        for without in WITHOUT[rival.key]:
+            label = rival.label_without(without)
+            rows[label] = figures_of(judged_by(rival, clinic, reports, without))
     return rows
 
 
@@ -103,7 +106,23 @@ def disturbed(rivals: Sequence[Rival], cases: Sequence[Case], cache: Cache) -> l
     return found
 
 
-HEADINGS = ("", "harmful found", "healthy alarmed", "first", "first three", "CPU")
+HEADINGS = (
+    "",
+    "harmful found",
+    "healthy alarmed",
+    "first",
+    "first three",
+    "precision",
+    "CPU",
+    "programs found, first",
+)
+COLUMNS = (
+    "harmful_found",
+    "healthy_alarmed",
+    "true_fault_first",
+    "true_fault_in_first_three",
+    "precision_of_all",
+)
 
 
 def table(result: Mapping[str, Any], part: str, relume: Mapping[str, Any] | None) -> str:
@@ -117,20 +136,23 @@ def table(result: Mapping[str, Any], part: str, relume: Mapping[str, Any] | None
     rows = dict(result["parts"].get(part, {}))
     ours = relume["parts"][part] if relume is not None else {}
     if "harmful_found" in ours:
-        rows = {"Relume": ours} | rows
+        rows = {"Relume": ours | {"precision_of_all": _summed(ours["precision"])}} | rows
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
     for label, row in rows.items():
-        shares = [
-            _percent(row[name])
-            for name in (
-                "harmful_found", "healthy_alarmed", "true_fault_first",
-                "true_fault_in_first_three",
-            )
-        ]  # fmt: skip
-        cost = result["cost"].get(label)
-        cells = [label, *shares, f"{cost['ratio']:.2f}×" if cost else ""]
+        shares = [_percent(row[name]) for name in COLUMNS]
+        cost, programs = result["cost"].get(label), result["programs"].get(label, "")
+        if isinstance(programs, dict):
+            programs = f"{programs['found']}, {programs['first']} of {programs['programs']}"
+        cells = [label, *shares, f"{cost['ratio']:.2f}×" if cost else "", programs]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _summed(precision: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    shares = precision.values()
+    return Share(
+        sum(int(each["hits"]) for each in shares), sum(int(each["of"]) for each in shares)
+    ).to_json()
 
 
 def _percent(share: Mapping[str, float]) -> str:
@@ -152,33 +174,36 @@ def mapping_table() -> str:
     return "\n".join(lines)
 
 
-def result_of(rivals: Sequence[Rival], cases: Sequence[Case], cache: Cache) -> dict[str, Any]:
-    """Return all that is known as plain data."""
+def result_of(
+    rivals: Sequence[Rival], cases: Sequence[Case], cache: Cache, seeds: int
+) -> dict[str, Any]:
+    """Return all that is known as plain data; ``seeds`` of each program."""
     lines = lines_of(cache)
-    parts = {}
+    parts, trainings = {}, {}
     for part in Part:
         inside = [case for case in cases if case.part is part]
         done = [case for case in inside if key_of(case, rivals) in lines.known]
         if done:
             rows = rows_of(rivals, Clinic.of(done, cache), lines)
-            parts[part.value] = {label: row.to_json() for label, row in rows.items()}
-            parts[part.value] |= {}
+            parts[part.value] = {label: _plain(row) for label, row in rows.items()}
+            trainings[part.value] = {"judged": len(done), "of": len(inside)}
     return {
         "parts": parts,
+        "trainings": trainings,
         "cost": costs_of(rivals, cases, lines),
         "disturbed": disturbed(rivals, cases, cache),
         "words": {
             rival.label: {word: list(codes) for word, codes in rival.words.items()}
             for rival in RIVALS
         },
-        "programs": "they need code in the script: not run",
+        "programs": programs_by(rivals, lines, seeds=seeds),
     }
 
 
-def overall_precision(figures: Figures) -> Share:
-    """Return the precision over all reports of a rival."""
+def _plain(figures: Figures) -> dict[str, Any]:
     shares = figures.precision.values()
-    return Share(sum(each.hits for each in shares), sum(each.total for each in shares))
+    all_of_them = Share(sum(each.hits for each in shares), sum(each.total for each in shares))
+    return figures.to_json() | {"precision_of_all": all_of_them.to_json()}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -188,6 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", metavar="TEXT", default="", help="cases with this in their id")
     parser.add_argument("--processes", type=int, default=2, metavar="N")
     parser.add_argument("--cache", type=Path, default=FOLDER, metavar="FOLDER")
+    parser.add_argument("--programs", type=int, default=3, metavar="SEEDS", help="0: none")
     parser.add_argument("--packages", type=Path, metavar="FOLDER", help="where rivals are")
     given = parser.parse_args(arguments)
     if given.packages is not None:
@@ -197,10 +223,12 @@ def main(arguments: list[str] | None = None) -> int:
     cache, rivals = Cache(given.cache), rivals_here(_say)
     try:
         errors = run_rivals(cases, rivals, cache, processes=given.processes, say=_say)
+        if not given.only:
+            run_programs(rivals, lines_of(cache), seeds=given.programs, say=_say)
     except KeyboardInterrupt:
         _say(f"interrupted; what was done is kept in {given.cache}, and the next run goes on")
         return 130
-    result = result_of(rivals, cases, cache)
+    result = result_of(rivals, cases, cache, given.programs)
     if not given.only:
         keep("clinic_rivals", result)
     path = RESULTS / "clinic.json"
