@@ -114,7 +114,7 @@ HEADINGS = (
     "first three",
     "precision",
     "CPU",
-    "programs found, first",
+    "programs found, first; fixed runs alarmed",
 )
 COLUMNS = (
     "harmful_found",
@@ -142,7 +142,10 @@ def table(result: Mapping[str, Any], part: str, relume: Mapping[str, Any] | None
         shares = [_percent(row[name]) for name in COLUMNS]
         cost, programs = result["cost"].get(label), result["programs"].get(label, "")
         if isinstance(programs, dict):
-            programs = f"{programs['found']}, {programs['first']} of {programs['programs']}"
+            programs = (
+                f"{programs['found']}, {programs['first']} of {programs['programs']}; "
+                f"{programs['with a false alarm']} of {programs['fixed runs']}"
+            )
         cells = [label, *shares, f"{cost['ratio']:.2f}×" if cost else "", programs]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -218,8 +221,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.packages is not None:
         sys.path.append(str(given.packages.resolve()))
-    cases = [case for case in all_cases() if given.part in {None, case.part.value}]
-    cases = available([case for case in cases if given.only in case.id], _say)
+    everything = available(all_cases(), _say)
+    cases = [case for case in everything if given.part in {None, case.part.value}]
+    cases = [case for case in cases if given.only in case.id]
     cache, rivals = Cache(given.cache), rivals_here(_say)
     try:
         errors = run_rivals(cases, rivals, cache, processes=given.processes, say=_say)
@@ -228,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say(f"interrupted; what was done is kept in {given.cache}, and the next run goes on")
         return 130
-    result = result_of(rivals, cases, cache, given.programs)
+    result = result_of(rivals, cases if given.only else everything, cache, given.programs)
     if not given.only:
         keep("clinic_rivals", result)
     path = RESULTS / "clinic.json"
