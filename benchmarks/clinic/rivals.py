@@ -209,25 +209,33 @@ def _plain(figures: Figures) -> dict[str, Any]:
     return figures.to_json() | {"precision_of_all": all_of_them.to_json()}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Train what is not kept, judge, print; 1 if a training could not be run."""
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.clinic.rivals", description=__doc__)
     parser.add_argument("--part", choices=[part.value for part in Part], help="only this half")
     parser.add_argument("--only", metavar="TEXT", default="", help="cases with this in their id")
+    parser.add_argument("--judge", action="store_true", help="train nothing; judge what there is")
     parser.add_argument("--processes", type=int, default=2, metavar="N")
     parser.add_argument("--cache", type=Path, default=FOLDER, metavar="FOLDER")
     parser.add_argument("--programs", type=int, default=3, metavar="SEEDS", help="0: none")
     parser.add_argument("--packages", type=Path, metavar="FOLDER", help="where rivals are")
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train what is not kept, judge, print; 1 if a training could not be run."""
+    given = options().parse_args(arguments)
     if given.packages is not None:
         sys.path.append(str(given.packages.resolve()))
     everything = available(all_cases(), _say)
     cases = [case for case in everything if given.part in {None, case.part.value}]
     cases = [case for case in cases if given.only in case.id]
     cache, rivals = Cache(given.cache), rivals_here(_say)
+    errors: list[str] = []
     try:
-        errors = run_rivals(cases, rivals, cache, processes=given.processes, say=_say)
-        if not given.only:
+        if not given.judge:
+            errors = run_rivals(cases, rivals, cache, processes=given.processes, say=_say)
+        if not given.judge and not given.only:
             run_programs(rivals, lines_of(cache), seeds=given.programs, say=_say)
     except KeyboardInterrupt:
         _say(f"interrupted; what was done is kept in {given.cache}, and the next run goes on")
@@ -235,15 +243,19 @@ def main(arguments: list[str] | None = None) -> int:
     result = result_of(rivals, cases if given.only else everything, cache, given.programs)
     if not given.only:
         keep("clinic_rivals", result)
+    _show(result)
+    for error in errors:
+        _say(error)
+    return 1 if errors else 0
+
+
+def _show(result: Mapping[str, Any]) -> None:
     path = RESULTS / "clinic.json"
     relume = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     for part in result["parts"]:
         print(f"\n{part}\n\n{table(result, part, relume)}")
     for name in result["disturbed"]:
         _say(f"disturbed by a rival: {name}")
-    for error in errors:
-        _say(error)
-    return 1 if errors else 0
 
 
 def _say(line: str) -> None:

@@ -174,6 +174,26 @@ def test_kept_reports_are_judged_and_not_trained_again(tmp_path, capsys):
     assert "Relume |" not in rivals.table(result, "tuning", None)
 
 
+@pytest.mark.parametrize("rows", [["--only", "wine.tower_none"], []])
+def test_what_there_is_is_judged_and_partial_runs_write_nothing(rows, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(rivals, "keep", lambda name, result: written.append((name, result)))
+    monkeypatch.setattr(rivals, "run_rivals", pytest.fail)
+    assert rivals.main(["--judge", "--cache", str(tmp_path), *rows]) == 0
+    assert [name for name, _ in written] == ([] if rows else ["clinic_rivals"])
+    assert all(result["parts"] == {} for _, result in written)
+
+
+def test_an_interrupted_run_says_that_it_goes_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rivals, "run_rivals", interrupted)
+    monkeypatch.setattr(rivals, "keep", pytest.fail)
+    assert rivals.main(["--cache", str(tmp_path), "--only", "wine.tower"]) == 130
+    assert "the next run goes on" in capsys.readouterr().err
+
+
 def test_what_is_not_installed_is_left_out_with_one_line(monkeypatch):
     monkeypatch.setattr(rival_runs, "is_installed", lambda package: package != "torchdiag")
     said = []
