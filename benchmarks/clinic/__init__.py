@@ -26,5 +26,7 @@ batch)`` while the gradients are there and before the weights move, and ``end_ep
 train_loss, valid_loss, score)`` after each validation. What it finds, as a sequence of mappings
 with ``code``, ``severity`` and ``consequences``, goes with case and label into ``figures.Judged``;
 ``figures.figures_of`` makes the same figures of it. Labels do not depend on who judges:
-``results.Clinic.of(cases, cache)`` has them.
+``results.Clinic.of(cases, cache)`` has them. The rivals are held against it so (``rivals.py``)::
+
+    python -m benchmarks.clinic.rivals [--part validation] [--packages FOLDER]
 """
