@@ -66,7 +66,9 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     moving = [
         fact
         for fact in norms
-        if fact.tracks and excess_shift(fact) > shift_limit(fact) and not fact.momentum < SMALL_MOMENTUM
+        if fact.tracks
+        and excess_shift(fact) > shift_limit(fact)
+        and not fact.momentum < SMALL_MOMENTUM
     ]
     if not moving:
         return
