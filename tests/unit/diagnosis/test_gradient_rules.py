@@ -223,6 +223,11 @@ def test_all_layers_are_starved_beside_the_loss(gradient, losses, is_found):
         assert math.isclose(found[0].evidence["elasticity"], 2 * gradient / losses[0])
 
 
+def test_an_output_layer_that_starts_at_zero_starves_nothing():
+    weights = [Matrix(name="0.weight", gradient=5e-3), Matrix(name="1.weight", norm=1e-2)]
+    assert not asked(starved_layer.RULE, make_run(weights=weights))
+
+
 def test_all_layers_are_not_judged_where_the_first_step_was_not_seen_or_losses_are_many():
     weights = [Matrix(name=f"{at}.weight", gradient=1e-3) for at in range(3)]
     run = make_run(weights=weights)
@@ -244,6 +249,12 @@ def test_all_layers_are_not_judged_where_the_first_step_was_not_seen_or_losses_a
 )
 def test_what_is_frozen_sparse_or_cut_off_does_not_starve(fact):
     assert not asked(starved_layer.RULE, make_run(weights=starved(1e-9, 0.0, **fact)))
+
+
+def test_weights_without_a_gradient_are_not_said_to_move_hardly_at_all():
+    weights = [Matrix(name=f"{at}.weight", gradient=1e-9 * at, update=0.0) for at in range(2)]
+    found = only(asked(update_ratio.RULE, make_run(weights=weights, losses=STUCK)))
+    assert found.evidence["weights"] == ("1.weight",)
 
 
 @pytest.mark.parametrize(

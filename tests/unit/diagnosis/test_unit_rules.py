@@ -100,6 +100,13 @@ def test_a_dead_layer_is_an_error_and_a_warning_where_a_shortcut_saves_the_train
     assert not asked(dead_layer.RULE, make_run(layers=[Units(fired=rates(19, since=6))]))
 
 
+def test_units_that_put_out_nan_are_not_dead():
+    size = np.full((WINDOWS, 20), np.nan)
+    run = make_run(layers=[Units(fired=0.0, size=size)], **POORLY)
+    assert not asked(dead_layer.RULE, run)
+    assert not asked(dead_at_start.RULE, run)
+
+
 def biases(mean: float) -> list[WeightFacts]:
     """A weight of 20 rows of norm sqrt(25 * 0.04) = 1, and its bias."""
     weight = Spread(count=500, mean=0.0, deviation=0.2)

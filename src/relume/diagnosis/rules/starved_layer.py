@@ -6,8 +6,8 @@ What it detects
     embeddings (their rows are rare), weights that never got a gradient, and gradients that fade
     towards the input (``vanishing-gradient``) are left out. Or else all matrices at once: in the
     first window, none of them had a gradient by which a change as large as the matrix itself
-    could move the loss by more than a fiftieth (norm of the gradient times norm of the weight,
-    over the loss), and the training has not learned nearly all there is.
+    could move the loss by more than a fiftieth (norm of the gradient times norm of the weight, or
+    1 where that is less, over the loss), and the training has not learned nearly all there is.
 
 Why it matters
     It keeps its initial, random features while the others learn around it. Where all of them are
@@ -92,9 +92,10 @@ def _elasticity(reading: Reading, chain: Sequence[Flow]) -> float:
         return math.nan
     if not 0 < reading.losses[0] <= MOST_LOSS:
         return math.nan
-    seen = [math.prod(first_flow(reading, flow.name)) for flow in chain]
-    is_known = all(math.isfinite(each) for each in seen)
-    return max(seen) / float(reading.losses[0]) if is_known else math.nan
+    seen = [first_flow(reading, flow.name) for flow in chain]
+    moved = [gradient * max(norm, 1.0) for gradient, norm in seen]
+    is_known = all(math.isfinite(each) for each in moved)
+    return max(moved) / float(reading.losses[0]) if is_known else math.nan
 
 
 def _all_starved(reading: Reading, chain: Sequence[Flow], elasticity: float) -> Finding:
