@@ -60,6 +60,14 @@ def flows(reading: Reading) -> tuple[Flow, ...]:
 _LAST = 1 << 30
 
 
+def first_flow(reading: Reading, name: str) -> tuple[float, float]:
+    """Return the mean gradient norm and norm of a weight in the first window; nan if unseen."""
+    gradients, norms = reading.gradient_norms(name), reading.norms(name)
+    if not len(gradients) or not len(norms):
+        return math.nan, math.nan
+    return float(gradients[0]), float(norms[0])
+
+
 def typical(values: Sums) -> float:
     """Return the median over windows, without the first of several: training starts off-scale."""
     kept = values[1:] if len(values) > 2 else values

@@ -14,8 +14,12 @@ LEAST_GAP = 0.1
 SHIFT = 0.2
 """Batch means off the running means by this many running standard deviations, beyond chance.
 
-Healthy trainings stay below 0.1 of them.
+Shuffled batches of healthy trainings stay below 0.1 of them.
 """
+MOVING_SHIFT = 0.75
+"""The same where the running means themselves move, or may: those follow behind while it learns."""
+DRIFT = 1.0
+"""Running means that have moved by this many standard deviations since they settled do move."""
 SMALL_MOMENTUM = 0.02
 """Below it, running statistics follow batches within more than fifty steps."""
 SPREAD = 2.0
@@ -36,10 +40,15 @@ def excess_shift(fact: NormFacts) -> float:
     return fact.shift - math.sqrt(2 / (math.pi * max(1, fact.least_rows)))
 
 
+def shift_limit(fact: NormFacts) -> float:
+    """Return the shift from which on running means are not those of the batches."""
+    return SHIFT if fact.channel_drift < DRIFT else MOVING_SHIFT
+
+
 def is_off(fact: NormFacts) -> bool:
     """Return whether the running statistics are not those of the batches."""
     is_spread = fact.spread_ratio > SPREAD or fact.spread_ratio < 1 / SPREAD
-    return fact.tracks and (excess_shift(fact) > SHIFT or is_spread)
+    return fact.tracks and (excess_shift(fact) > shift_limit(fact) or is_spread)
 
 
 def evaluation_gap(reading: Reading) -> float:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, Severity
 from relume.diagnosis.reading import Reading
@@ -67,6 +69,12 @@ def story(reading: Reading, layer: LayerSummary, *, latest: bool = False) -> tup
         return None, ""
     last = max(group.first_silent for group in groups)
     return last if latest else groups[0].first_silent, groups[0].said
+
+
+def is_finite(reading: Reading, layer: LayerSummary) -> bool:
+    """Whether what a layer put out last is numbers: one that is nan does not fire, and lives."""
+    index = next(i for i, each in enumerate(reading.layers) if each is layer)
+    return not np.isnan(reading.activity(index).total).any()
 
 
 def is_head(reading: Reading, layer: Layer) -> bool:

@@ -1,6 +1,7 @@
 """The rules on gradients and updates, on records made by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,10 +20,12 @@ from tests.unit.diagnosis.hand_made import (
     Matrix,
     asked,
     make_run,
+    of_three_classes,
     unjudged,
 )
 
 DEPTH = 8
+LEARNED = FALLING - 0.15
 TWO_OPTIMIZERS = [OptimizerFacts(number=0, kind="Adam"), OptimizerFacts(number=1, kind="Adam")]
 
 
@@ -47,9 +50,10 @@ def only(findings):
 @pytest.mark.parametrize(
     ("factor", "moves", "losses", "expected"),
     [
-        (0.2, 1.0, STUCK, "warning"),  # 0.2^7 = 1.28e-5
-        (0.2, 1.0, FALLING, "note"),
-        (0.2, 0.2, FALLING, "warning"),  # and the first layers do not move
+        (0.2, 1.0, STUCK, "error"),  # 0.2^7 = 1.28e-5, from the start
+        (0.2, 1.0, FALLING, "warning"),
+        (0.2, 1.0, LEARNED, "note"),
+        (0.2, 0.2, LEARNED, "warning"),  # and the first layers do not move
         (0.35, 1.0, STUCK, "warning"),  # 6.4e-4
         (0.35, 1.0, FALLING, None),
         (0.5, 1.0, STUCK, None),  # 7.8e-3
@@ -71,6 +75,30 @@ def test_vanishing_gradients(factor, moves, losses, expected):
 def test_vanishing_holds_under_other_units_and_lengths(scale, repeats):
     run = make_run(weights=chain(0.2, scale=scale), losses=np.repeat(STUCK, repeats))
     assert math.isclose(only(asked(vanishing_gradient.RULE, run)).evidence["ratio"], 0.2**7)
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "losses", "expected"),
+    [
+        (0.2, 1.0, FALLING, "warning"),  # they began faded, and recovered
+        (0.2, 1.0, LEARNED, None),
+        (0.5, 1.0, STUCK, None),
+        (1.0, 0.2, STUCK, "warning"),  # they faded later
+    ],
+)
+def test_gradients_that_fade_at_first_or_later(early, late, losses, expected):
+    weights = [
+        Matrix(
+            name=f"{place}.weight",
+            gradient=np.where(np.arange(10) < 1, early, late) ** (DEPTH - 1 - place),
+        )
+        for place in range(DEPTH)
+    ]
+    found = asked(vanishing_gradient.RULE, make_run(weights=weights, losses=losses))
+    assert [each.severity for each in found] == ([expected] if expected else [])
+    if found:
+        assert math.isclose(found[0].evidence["ratio_at_first"], early**7) or early == 1.0
+        assert found[0].first_step == (1 if early < 1.0 else 21)
 
 
 def test_gradients_that_do_not_fade_in_depth_are_not_vanishing():
@@ -177,6 +205,39 @@ def test_starved_layers(gradient, update, losses, expected):
 
 
 @pytest.mark.parametrize(
+    ("gradient", "losses", "is_found"),
+    [
+        (1e-3, FALLING, True),
+        (1e-3, LEARNED, False),
+        (0.1, STUCK, False),
+        (1e-3, 1e4 * STUCK, False),  # targets far off make the loss large
+    ],
+)
+def test_all_layers_are_starved_beside_the_loss(gradient, losses, is_found):
+    weights = [Matrix(name=f"{at}.weight", gradient=gradient, norm=2.0) for at in range(3)]
+    found = asked(starved_layer.RULE, make_run(weights=weights, losses=losses))
+    assert bool(found) == is_found
+    if found:
+        assert only(found).severity == "warning"
+        assert only(found).first_step == 1
+        assert math.isclose(found[0].evidence["elasticity"], 2 * gradient / losses[0])
+
+
+def test_an_output_layer_that_starts_at_zero_starves_nothing():
+    weights = [Matrix(name="0.weight", gradient=5e-3), Matrix(name="1.weight", norm=1e-2)]
+    assert not asked(starved_layer.RULE, make_run(weights=weights))
+
+
+def test_all_layers_are_not_judged_where_the_first_step_was_not_seen_or_losses_are_many():
+    weights = [Matrix(name=f"{at}.weight", gradient=1e-3) for at in range(3)]
+    run = make_run(weights=weights)
+    assert asked(starved_layer.RULE, run)
+    assert not asked(starved_layer.RULE, replace(run, windows=run.windows[1:]))
+    other = of_three_classes(place="train.py:10")
+    assert not asked(starved_layer.RULE, make_run(weights=weights, facts=[other]))
+
+
+@pytest.mark.parametrize(
     "fact",
     [
         {"is_trainable": False},
@@ -188,6 +249,12 @@ def test_starved_layers(gradient, update, losses, expected):
 )
 def test_what_is_frozen_sparse_or_cut_off_does_not_starve(fact):
     assert not asked(starved_layer.RULE, make_run(weights=starved(1e-9, 0.0, **fact)))
+
+
+def test_weights_without_a_gradient_are_not_said_to_move_hardly_at_all():
+    weights = [Matrix(name=f"{at}.weight", gradient=1e-9 * at, update=0.0) for at in range(2)]
+    found = only(asked(update_ratio.RULE, make_run(weights=weights, losses=STUCK)))
+    assert found.evidence["weights"] == ("1.weight",)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def test_the_gap_is_that_of_the_losses_about_the_same_steps():
         (norm(spread_ratio=5.0), 3.0, True),
         (norm(shift=2.0), 1.1, False),
         (norm(), 3.0, False),  # over-fitting
-        (norm(shift=0.9, least_values=2), 3.0, False),  # noise of two values
+        (norm(shift=0.3), 3.0, True),
+        (norm(shift=0.6, channel_drift=2.0), 3.0, False),  # running means follow what moves
+        (norm(shift=0.6, least_rows=2), 3.0, False),  # noise of two rows
         (norm(shift=2.0, tracks=False), 3.0, False),
         (norm(shift=2.0, passes=0), 3.0, False),
     ],
@@ -75,15 +77,20 @@ def test_a_small_momentum_is_named_as_the_cause():
     assert "500 steps" in only(asked(train_eval_gap.RULE, run_with(fact))).cause
 
 
-def test_the_gap_is_not_judged_without_an_evaluation():
+def test_the_gap_is_not_judged_without_an_evaluation_unless_statistics_cannot_follow():
     assert unjudged(train_eval_gap.RULE, make_run(facts=[norm()]))
+    assert not asked(train_eval_gap.RULE, make_run(facts=[norm(shift=2.0)]))
+    slow = norm(momentum=0.002, spread_ratio=0.2, channel_drift=math.nan)
+    assert only(asked(train_eval_gap.RULE, make_run(facts=[slow]))).severity == "warning"
+    followed = norm(momentum=0.01, spread_ratio=0.2, channel_drift=math.nan)
+    assert not asked(train_eval_gap.RULE, make_run(facts=[followed]))  # within 100 of 200 steps
     assert not unjudged(train_eval_gap.RULE, make_run())
 
 
 def test_the_error_of_a_mean_is_taken_off_the_shift():
     generator = np.random.default_rng(0)
     means = np.abs(generator.standard_normal((200_000, 4)).mean(axis=1)).mean()
-    assert math.isclose(means, 1.0 - excess_shift(norm(shift=1.0, least_values=4)), rel_tol=0.01)
+    assert math.isclose(means, 1.0 - excess_shift(norm(shift=1.0, least_rows=4)), rel_tol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +126,21 @@ def test_a_short_last_batch_is_a_note():
         (norm(shift=1.5, channel_drift=4.0), 3.0, "warning"),
         (norm(shift=1.5, channel_drift=4.0), 1.0, "note"),
         (norm(shift=0.2, channel_drift=40.0), 3.0, None),  # it moved, and has settled
-        (norm(shift=1.5, channel_drift=0.1), 3.0, None),
-        (norm(shift=1.0, channel_drift=4.0, least_values=1), 3.0, None),
+        (norm(shift=0.4, channel_drift=0.1), 3.0, "warning"),  # they stay, and batches differ
+        (norm(shift=0.4, channel_drift=0.1), 1.0, "note"),
+        (norm(shift=0.4, channel_drift=4.0), 3.0, None),
+        (norm(shift=1.5, channel_drift=0.1, momentum=0.001), 3.0, None),
+        (norm(shift=1.0, channel_drift=4.0, least_rows=1), 3.0, None),
     ],
 )
 def test_channels_that_still_move(fact, times, expected):
     found = asked(channel_drift.RULE, run_with(fact, times=times))
     assert [each.severity for each in found] == ([expected] if expected else [])
+
+
+def test_moving_channels_are_a_warning_where_no_evaluation_can_tell():
+    run = make_run(facts=[norm(shift=0.6), batches(64)])
+    assert only(asked(channel_drift.RULE, run)).severity == "warning"
 
 
 def test_the_first_passes_are_not_judged():

@@ -100,6 +100,13 @@ def test_a_dead_layer_is_an_error_and_a_warning_where_a_shortcut_saves_the_train
     assert not asked(dead_layer.RULE, make_run(layers=[Units(fired=rates(19, since=6))]))
 
 
+def test_units_that_put_out_nan_are_not_dead():
+    size = np.full((WINDOWS, 20), np.nan)
+    run = make_run(layers=[Units(fired=0.0, size=size)], **POORLY)
+    assert not asked(dead_layer.RULE, run)
+    assert not asked(dead_at_start.RULE, run)
+
+
 def biases(mean: float) -> list[WeightFacts]:
     """A weight of 20 rows of norm sqrt(25 * 0.04) = 1, and its bias."""
     weight = Spread(count=500, mean=0.0, deviation=0.2)
@@ -151,6 +158,7 @@ def test_a_trend_over_few_windows_is_not_judged():
 def test_dormant_units_by_their_size_beside_the_others():
     size = np.ones(20)
     size[:8] = 0.01
+    size = np.where(np.arange(WINDOWS)[:, None] < 5, 1.0, size)  # not from the start
     layer = Units(activation="gelu", can_die=False, size=size)
     found = only(asked(dormant_units.RULE, make_run(layers=[layer], **POORLY)))
     assert found.units == tuple(range(8))
@@ -160,6 +168,18 @@ def test_dormant_units_by_their_size_beside_the_others():
     assert only(asked(dormant_units.RULE, make_run(layers=[scaled]))).units == tuple(range(8))
     healthy = Units(activation="gelu", can_die=False, size=np.linspace(0.1, 1, 20))
     assert not asked(dormant_units.RULE, make_run(layers=[healthy], **POORLY))
+
+
+def test_units_that_began_as_constants_are_dormant_though_they_woke():
+    size = np.ones((WINDOWS, 20))
+    size[0, :10] = 0.05
+    layer = Units(activation="gelu", can_die=False, size=size, fired=0.0)
+    found = only(asked(dormant_units.RULE, make_run(layers=[layer])))
+    assert found.severity is Severity.WARNING
+    assert found.units == tuple(range(10))
+    assert found.first_step == 1
+    size[0, 3:10] = 0.5
+    assert not asked(dormant_units.RULE, make_run(layers=[layer]))
 
 
 def tanh(share: float, *, fired: float = 0.02, **more: object) -> Units:
@@ -176,6 +196,19 @@ def test_saturated_units_are_graded_by_share_and_harm(share, course, expected):
     found = only(asked(saturated_units.RULE, make_run(layers=[tanh(share)], **course)))
     assert found.severity == expected
     assert len(found.units) == 20 * share
+
+
+def flat(first: float, last: float) -> Units:
+    fired = np.linspace(first, last, WINDOWS)[:, None]
+    return Units(activation="tanh", can_die=False, saturates=True, fired=fired)
+
+
+def test_layers_that_were_half_saturated_from_first_to_last_are_a_warning():
+    found = only(asked(saturated_units.RULE, make_run(layers=[flat(0.3, 0.3)])))
+    assert found.severity is Severity.WARNING
+    assert (found.first_step, len(found.units)) == (1, 20)
+    for layer in (flat(0.9, 0.3), flat(0.3, 0.9), flat(0.7, 0.7)):
+        assert not asked(saturated_units.RULE, make_run(layers=[layer]))
 
 
 def test_units_that_switch_gates_and_confident_heads_are_not_saturated():
@@ -206,10 +239,20 @@ def test_identical_units_must_be_so_at_first_and_at_last():
     assert only(asked(identical_units.RULE, make_run(weights=[identical(2, 2)]))).severity == "note"
 
 
+def test_units_that_began_as_one_are_told_though_dropout_parted_them():
+    found = only(asked(identical_units.RULE, make_run(weights=[identical(16, 0)])))
+    assert found.severity is Severity.WARNING
+    assert found.cause == "all weights are equal at first"
+    head = of_three_classes(head_layer="fc")
+    run = make_run(weights=[identical(16, 0)], facts=[head], of_classes=False)
+    assert not asked(identical_units.RULE, run)
+
+
 @pytest.mark.parametrize(
     "matrix",
     [
-        identical(16, 0),
+        identical(16, 0, initial=Spread(count=128, mean=0.0, deviation=0.0)),
+        identical(16, 0, initial=Spread(count=128, mean=0.1, deviation=0.01)),
         identical(0, 16),
         identical(16, 16, is_trainable=False),
         identical(16, 16, is_optimised=False),
@@ -229,14 +272,14 @@ def test_layers_that_are_linear_are_named_and_warned_of_where_all_are():
     ]
     assert only(asked(always_on.RULE, make_run(layers=[on], **POORLY))).severity == "warning"
     assert only(asked(always_on.RULE, make_run(layers=[on]))).severity == "note"
-    far = make_run(layers=[on], facts=biases(5.0))
+    far = make_run(layers=[on, bent], facts=biases(5.0))
     assert only(asked(always_on.RULE, far)).severity == "warning"
     assert not asked(always_on.RULE, make_run(layers=[bent], **POORLY))
     head = of_three_classes(head=("relu",), head_layer="fc")
     assert not asked(always_on.RULE, make_run(layers=[on], facts=[head], of_classes=False))
 
 
-def autoencoder(silent: int, *, target: tuple[int, ...] = (64, 30)):
+def autoencoder(silent: int, *, target: tuple[int, ...] = (64, 30), losses=FALLING):
     widths = {"encode.weight": (20, 30), "code.weight": (8, 20), "decode.weight": (30, 8)}
     facts = [
         InputFacts(name="x", phase=Phase.TRAINING, shape=(64, 30), rows=640, batches=10),
@@ -248,12 +291,15 @@ def autoencoder(silent: int, *, target: tuple[int, ...] = (64, 30)):
         Units(name="relu(encode)", owner="encode", fired=rates(4, since=3)),
         Units(name="relu(code)", owner="code", units=8, fired=rates(silent, since=3, units=8)),
     ]
-    return make_run(layers=layers, facts=facts, of_classes=False)
+    return make_run(layers=layers, facts=facts, of_classes=False, losses=losses)
 
 
-@pytest.mark.parametrize(("silent", "expected"), [(4, "warning"), (1, "note")])
-def test_dead_latents_are_those_of_the_narrowest_layer(silent, expected):
-    found = only(asked(dead_latents.RULE, autoencoder(silent)))
+@pytest.mark.parametrize(
+    ("silent", "losses", "expected"),
+    [(8, FALLING, "warning"), (4, STUCK, "warning"), (4, FALLING, "note"), (1, STUCK, "note")],
+)
+def test_dead_latents_are_those_of_the_narrowest_layer(silent, losses, expected):
+    found = only(asked(dead_latents.RULE, autoencoder(silent, losses=losses)))
     assert found.where == "relu(code) (train.py:7)"
     assert found.units == tuple(range(silent))
     assert found.severity == expected
@@ -263,6 +309,36 @@ def test_living_latents_and_networks_that_rebuild_nothing_are_passed_over():
     assert not asked(dead_latents.RULE, autoencoder(0))
     assert not asked(dead_latents.RULE, autoencoder(4, target=(64, 1)))
     assert not unjudged(dead_latents.RULE, autoencoder(4, target=(64, 1)))
+
+
+def linear_code(*, reader: float, maker: float, first: float = 1.0):
+    """A variational autoencoder: norms and gradients change by these factors over the run."""
+    change = np.arange(WINDOWS) / (WINDOWS - 1)
+    shapes = {"encode": (20, 30), "mean": (8, 20), "scale": (8, 20), "decode": (20, 8),
+              "out": (30, 20)}  # fmt: skip
+    norms, gradients = {"decode": reader, "encode": first}, {"mean": maker, "scale": maker}
+    weights = [
+        Matrix(name=f"{name}.weight", norm=norms.get(name, 1.0) ** change,
+               gradient=gradients.get(name, 1.0) ** change, fact={"shape": shape})
+        for name, shape in shapes.items()
+    ]  # fmt: skip
+    loss = LossFacts(function="by hand", phase=Phase.TRAINING, rows=640, head_layer="out")
+    return make_run(weights=weights, facts=[loss], of_classes=False)
+
+
+def test_a_linear_code_is_ignored_where_its_reader_shrinks_and_its_makers_get_no_gradient():
+    found = only(asked(dead_latents.RULE, linear_code(reader=0.6, maker=0.05)))
+    assert found.severity is Severity.WARNING
+    assert found.where == "mean.weight"
+    assert math.isclose(found.evidence["reader_norm"], 0.6)
+    assert math.isclose(found.evidence["maker_gradient"], 0.05)
+    for run in (
+        linear_code(reader=0.9, maker=0.05),
+        linear_code(reader=0.6, maker=0.7),
+        linear_code(reader=0.6, maker=0.05, first=0.6),  # decay shrinks them all
+    ):
+        assert not asked(dead_latents.RULE, run)
+        assert unjudged(dead_latents.RULE, run)
 
 
 def hourglass(out: int):

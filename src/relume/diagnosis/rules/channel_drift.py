@@ -2,8 +2,9 @@
 
 What it detects
     Batch-norm layers of which the means of the last batches lay off the running means by more
-    than a fifth of a running standard deviation beyond chance. Small momenta, with which running
-    means follow nothing, are left to ``train-eval-gap``.
+    than a fifth of a running standard deviation beyond chance, while the running means stay where
+    they are; or by more than three quarters of one, where these moved by a whole deviation since
+    they settled. Small momenta, with which they follow nothing, are left to ``train-eval-gap``.
 
 Why it matters
     The running statistics follow batches slowly: where those differ from one another (rows sorted
@@ -19,7 +20,8 @@ Remedies, with safety
 
 Options
     ``SHIFT`` 0.2 running standard deviations beyond the error of a mean of so many rows: batches of
-    shuffled rows stay below a tenth. A warning where the evaluation loss shows a gap (1.5 times
+    shuffled rows stay below a tenth. ``MOVING_SHIFT`` 0.75 from ``DRIFT`` 1 on, since running means
+    follow behind what moves. A warning where the evaluation loss shows a gap (1.5 times
     the training loss), the training does poorly, or no evaluation loss was observed that could
     tell. ``FEWEST_PASSES`` 20: before, running statistics are still arriving.
 
@@ -35,10 +37,10 @@ from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
 from relume.diagnosis.norms import (
     GAP,
-    SHIFT,
     SMALL_MOMENTUM,
     evaluation_gap,
     excess_shift,
+    shift_limit,
     trained_norms,
 )
 from relume.diagnosis.progress import severity
@@ -64,7 +66,9 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     moving = [
         fact
         for fact in norms
-        if fact.tracks and excess_shift(fact) > SHIFT and not fact.momentum < SMALL_MOMENTUM
+        if fact.tracks
+        and excess_shift(fact) > shift_limit(fact)
+        and not fact.momentum < SMALL_MOMENTUM
     ]
     if not moving:
         return
@@ -81,9 +85,9 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             "channel_drift": worst.channel_drift,
             "layers": len(moving),
             "passes": worst.passes,
-            "threshold": SHIFT,
+            "threshold": shift_limit(worst),
         },
-        strength=max(1.0, excess_shift(worst) / SHIFT),
+        strength=max(1.0, excess_shift(worst) / shift_limit(worst)),
         remedies=REMEDIES,
     )
 

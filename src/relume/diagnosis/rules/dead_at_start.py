@@ -2,7 +2,7 @@
 
 What it detects
     Dead units of which not one firing is on record, in a training that was seen from its first
-    step.
+    step. Units that put out nan are not judged.
 
 Why it matters
     No gradient ever reached them: the layer is narrower than it was written, from the start.
@@ -32,7 +32,7 @@ from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severit
 from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
-from relume.diagnosis.unit_finding import FEWEST_ROWS, bias_ratio, unit_finding
+from relume.diagnosis.unit_finding import FEWEST_ROWS, bias_ratio, is_finite, unit_finding
 from relume.runs.records import NEVER
 from relume.runs.summary import LayerSummary
 
@@ -58,7 +58,8 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     for index, layer in enumerate(reading.layers[: len(reading.run.deaths)]):
         last_fired = reading.run.deaths[index].last_fired
         units = tuple(unit for unit in layer.dead_units or () if last_fired[unit] == NEVER)
-        if NOTE_SHARE * layer.units <= len(units) and units and layer.rows >= FEWEST_ROWS:
+        is_judged = layer.rows >= FEWEST_ROWS and is_finite(reading, layer)
+        if units and len(units) >= NOTE_SHARE * layer.units and is_judged:
             yield _found(reading, index, layer, units)
 
 

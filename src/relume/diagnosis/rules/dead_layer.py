@@ -2,6 +2,7 @@
 
 What it detects
     A layer of activations with a dead half-line of which no unit fired on any of the last rows.
+    One that puts out nan is not judged.
 
 Why it matters
     Its output is constant, so that the network computes a constant unless a shortcut leads around
@@ -28,7 +29,7 @@ from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severit
 from relume.diagnosis.progress import does_well
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
-from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
+from relume.diagnosis.unit_finding import FEWEST_ROWS, is_finite, story, unit_finding
 from relume.runs.summary import LayerSummary
 
 REMEDIES = (
@@ -42,7 +43,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding for each layer that is dead as a whole."""
     for layer in reading.layers:
         dead = layer.dead_units or ()
-        if len(dead) < layer.units:
+        if len(dead) < layer.units or not is_finite(reading, layer):
             continue
         if layer.rows < FEWEST_ROWS:
             yield NotJudged(

@@ -1,13 +1,17 @@
-"""A layer that gets hardly any gradient, beside the others.
+"""A layer that gets hardly any gradient, beside the others; or all of them, beside the loss.
 
 What it detects
     A trained weight matrix whose relative gradient (norm of the gradient over norm of the weight,
     median over the run's windows) is under 1e-4 of the median of the others. Frozen weights,
     embeddings (their rows are rare), weights that never got a gradient, and gradients that fade
-    towards the input (``vanishing-gradient``) are left out.
+    towards the input (``vanishing-gradient``) are left out. Or else all matrices at once: in the
+    first window, none of them had a gradient by which a change as large as the matrix itself
+    could move the loss by more than a fiftieth (norm of the gradient times norm of the weight, or
+    1 where that is less, over the loss), and the training has not learned nearly all there is.
 
 Why it matters
-    It keeps its initial, random features while the others learn around it.
+    It keeps its initial, random features while the others learn around it. Where all of them are
+    starved, biases alone learn, until the weights have grown by what they are divided by.
 
 What else it could be
     A branch of little weight in the loss; a gate that is nearly closed by design. While it moves
@@ -20,7 +24,9 @@ Remedies, with safety
 Options
     ``RATIO`` 1e-4: healthy layers of one network differ by up to a hundred times. ``UPDATE_RATIO``
     1e-3: a warning where it also moves by less than this share of the others' median, or where
-    the training does poorly.
+    the training does poorly. ``ELASTICITY`` 0.02: networks that learn begin at a twelfth or more.
+    It is not judged where the first loss is above ``MOST_LOSS`` 100: targets so far off make the
+    loss large beside all that fresh weights put out. ``LEARNED`` 0.9 of the loss of guessing.
 
 References:
     You et al., "Large batch training of convolutional networks", arXiv:1708.03888, section 4
@@ -32,8 +38,8 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from relume.diagnosis.codes import Code
-from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
-from relume.diagnosis.flow import FEWEST_STEPS, Flow, flows
+from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.flow import FEWEST_STEPS, Flow, first_flow, flows
 from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
@@ -43,6 +49,10 @@ from relume.runs.wording import short
 RATIO = 1e-4
 UPDATE_RATIO = 1e-3
 FEWEST_OTHERS = 1
+FEWEST_MATRICES = 2
+ELASTICITY = 0.02
+MOST_LOSS = 100.0
+LEARNED = 0.9
 
 REMEDIES = (
     Advice("scale up what the layer is multiplied by", Safety.CHANGES_MODEL),
@@ -69,6 +79,43 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             return
         if flow.gradient < RATIO * _usual(others, "gradient"):
             yield _found(reading, flow, others)
+    elasticity = _elasticity(reading, chain)
+    if elasticity < ELASTICITY and reading.learned < LEARNED:
+        yield _all_starved(reading, chain, elasticity)
+
+
+def _elasticity(reading: Reading, chain: Sequence[Flow]) -> float:
+    """Return the greatest gradient norm times norm, over the loss, at first; nan: not judged."""
+    if len(reading.training_losses) != 1 or len(chain) < FEWEST_MATRICES:
+        return math.nan
+    if reading.windows[0].first_step > 1 or not len(reading.losses):
+        return math.nan
+    if not 0 < reading.losses[0] <= MOST_LOSS:
+        return math.nan
+    seen = [first_flow(reading, flow.name) for flow in chain]
+    moved = [gradient * max(norm, 1.0) for gradient, norm in seen]
+    is_known = all(math.isfinite(each) for each in moved)
+    return max(moved) / float(reading.losses[0]) if is_known else math.nan
+
+
+def _all_starved(reading: Reading, chain: Sequence[Flow], elasticity: float) -> Finding:
+    return Finding(
+        code=Code.STARVED_LAYER,
+        severity=Severity.WARNING,
+        message=f"no weight matrix gets much of a gradient: at first, a change as large as the "
+        f"matrix moved the loss by {short(elasticity)} of it at most",
+        where=chain[-1].name,
+        first_step=1,
+        evidence={
+            "elasticity": elasticity,
+            "matrices": len(chain),
+            "first_loss": float(reading.losses[0]),
+            "threshold": ELASTICITY,
+        },
+        cause="what the output layer is given is next to nothing, or is divided away",
+        strength=ELASTICITY / max(elasticity, 1e-30),
+        remedies=REMEDIES,
+    )
 
 
 def _usual(flows_: Sequence[Flow], what: str) -> float:

@@ -1,11 +1,11 @@
 """A network that does well in training mode and badly in evaluation, because of its batch norm.
 
 What it detects
-    Batch-norm layers whose running statistics are not those of the batches (means off by a fifth
-    of a running standard deviation more than chance, or variances off by a factor of two), while
-    the evaluation loss is at least 1.5 times the training loss of the same steps. Where no
-    evaluation loss was observed: the same of layers with a momentum so small that their running
-    statistics follow within more steps than the training had.
+    Batch-norm layers whose running statistics are not those of the batches (means off by more
+    than chance, as in ``channel-drift``, or variances off by a factor of two), while the evaluation
+    loss is at least 1.5 times the training loss of the same steps. Where no evaluation loss was
+    observed: the same of layers with a momentum so small that their running statistics follow
+    within more steps than the training had.
 
 Why it matters
     In training the batch's own mean and variance are used, in evaluation the running ones. Where
@@ -23,8 +23,8 @@ Remedies, with safety
 
 Options
     ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.2 beyond the error of a
-    mean of so many rows, since healthy running statistics stay below a tenth; ``SPREAD`` 2.
-    ``SMALL_MOMENTUM`` 0.02.
+    mean of so many rows, since healthy running statistics stay below a tenth, and ``MOVING_SHIFT``
+    0.75 where running means move; ``SPREAD`` 2; ``SMALL_MOMENTUM`` 0.02.
 
 References:
     Ioffe & Szegedy, "Batch normalization", ICML 2015, algorithm 2; Wu & Johnson, "Rethinking
@@ -38,10 +38,10 @@ from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.norms import (
     GAP,
-    SHIFT,
     SMALL_MOMENTUM,
     evaluation_gap,
     is_off,
+    shift_limit,
     trained_norms,
 )
 from relume.diagnosis.reading import Reading
@@ -102,7 +102,7 @@ def _found(reading: Reading, off: list[NormFacts], gap: float) -> Finding:
             "momentum": worst.momentum,
             "layers": len(off),
             "threshold_gap": GAP,
-            "threshold_shift": SHIFT,
+            "threshold_shift": shift_limit(worst),
         },
         cause=_cause(worst),
         strength=1.0 if math.isnan(gap) else gap / GAP,
@@ -118,7 +118,7 @@ def _cause(fact: NormFacts) -> str:
             if fact.momentum > 0
             else "with momentum 0 the running statistics never follow"
         )
-    return "batches differ from one another" if fact.shift > SHIFT else ""
+    return "batches differ from one another" if fact.shift > shift_limit(fact) else ""
 
 
 RULE = Rule(

@@ -3,7 +3,7 @@
 What it detects
     A trained weight matrix whose update is typically (median over the run's windows, the first
     left out) over a fifth of its own norm, or under 1e-6 of it, or under a thousandth of what
-    the matrix that moves most does.
+    the matrix that moves most does. Too little is said only of weights that get a gradient.
 
 Why it matters
     An update of a fifth of the weight forgets as fast as it learns. One of 1e-6 needs a million
@@ -64,7 +64,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     greatest = max(flow.update for flow in chain)
     is_single = len(reading.run.of(OptimizerFacts)) <= 1
     limit = max(LEAST, BESIDE * min(greatest, MOST)) if is_single else LEAST
-    still = [flow for flow in chain if flow.update < limit]
+    still = [flow for flow in chain if flow.update < limit and flow.gradient > 0]
     if still:
         yield _found(reading, still, is_far=False, is_beside=len(still) < len(chain))
 
