@@ -167,6 +167,19 @@ class Reading:
         return float(np.median(known)) if known else math.nan
 
     @cached_property
+    def norm_change(self) -> float:
+        """Median over the weight matrices of their last norm over their first; nan if unseen."""
+        series = [self.norms(fact.name) for fact in self.matrices]
+        ratios = [norms[-1] / norms[0] for norms in series if len(norms) > 1 and norms[0] > 0]
+        return float(np.median(ratios)) if ratios else math.nan
+
+    @cached_property
+    def greatest_decay(self) -> float:
+        """The greatest weight decay of a weight matrix; 0 where none is known."""
+        decays = [fact.weight_decay for fact in self.matrices if math.isfinite(fact.weight_decay)]
+        return max(decays, default=0.0)
+
+    @cached_property
     def best_evaluation_step(self) -> int | None:
         """The step with the least evaluation loss; None without one."""
         known = [score for score in self.evaluation_scores if math.isfinite(score.loss)]

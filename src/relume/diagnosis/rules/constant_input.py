@@ -2,7 +2,7 @@
 
 What it detects
     A float input of which every feature had one value on all rows that were looked at (at least
-    32); one of which at least half the features did is a note, or a warning where less than half
+    32); one of which at least half the features did is a note, or a warning where less than .8
     of a constant answer's loss was learned away.
 
 Why it matters
@@ -30,7 +30,7 @@ from relume.diagnosis.rule import Rule
 
 FEWEST_ROWS = 32
 NOTE_SHARE = 0.5
-LEARNED = 0.5
+LEARNED = 0.8
 
 REMEDIES = (Advice("print a batch: is it what the data should be? drop features without values"),)
 

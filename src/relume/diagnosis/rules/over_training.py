@@ -78,7 +78,8 @@ def _got_worse(scores: list[Score], last: Score) -> bool:
     if math.isnan(last.right):
         return True
     best = max(score.right for score in scores if math.isfinite(score.right))
-    error = math.sqrt(2 * best * (1 - best) / max(1, last.rows))
+    share = (best * last.rows + 1) / (last.rows + 2)  # none of n rows is no certainty
+    error = math.sqrt(2 * share * (1 - share) / max(1, last.rows))
     return best - last.right > max(ERRORS * error, 0.01)
 
 

@@ -41,6 +41,7 @@ UPDATE = 0.1
 KILLED = 0.1
 LEARNED, LEARNED_WELL = 0.1, 0.5
 MANY = 0.5
+DECAYED = 0.1
 TIMES = 2.5
 NOT_A_NUMBER = "the loss stopped being a number"
 
@@ -88,7 +89,8 @@ def _signs(reading: Reading) -> dict[str, float]:
     with np.errstate(invalid="ignore"):
         jumps = int((late > TIMES * max(first, reading.early_loss)).sum())
     began_finite = not curve.nonfinite[:1].any()
-    update = reading.usual_update
+    is_decayed = reading.norm_change < DECAYED  # the weights went, the updates stayed
+    update = 0.0 if is_decayed else reading.usual_update
     return {
         "the loss climbed at first": highest / first if highest > SPIKE * first else 0.0,
         "updates are large beside the weights": update if update > UPDATE else 0.0,
