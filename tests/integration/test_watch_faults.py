@@ -55,6 +55,7 @@ DOORS = {
     "ArmedTap.call", "ArmedTap.call_fused", "Watch._begin", "Watch.folder",
     "ArmedTap._returned", "Calls._enter", "Calls._leave",
     "Seams._backward", "Seams._grad", "Seams._iterate", "Seams._scale", "Seams._scaled_step",
+    "Seams._eval",
     "Seams._enter_update", "Seams._leave_update", "Seams._tell", "Seams._are_weights",
     "Recorder.fail", "Recorder.start", "Recorder.stop", "Recorder._each", "Recorder.steps",
     "Recorder.record_metric", "Recorder.before_backward", "Recorder.after_backward",
