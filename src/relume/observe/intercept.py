@@ -172,6 +172,8 @@ class Interception:
     def _rebind_attributes(self, networks: Iterable[nn.Module]) -> None:
         """Bind anew what networks keep: ``TransformerEncoderLayer(activation="gelu")`` does."""
         for network in networks:
+            if self._wrappers.keys().isdisjoint(map(id, network.__dict__.values())):
+                continue
             for name, value in list(network.__dict__.items()):
                 wrapper = self._wrapper_of(value)
                 if wrapper is not None:
