@@ -1,8 +1,15 @@
 """What every test starts from."""
 
+import gc
 import signal
 
 import pytest
+
+
+def pytest_collection_finish():
+    """Take what was imported and collected out of every search through the memory."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

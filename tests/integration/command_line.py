@@ -1,22 +1,52 @@
 """Running the real command in a real process."""
 
+import atexit
+import functools
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+from tests.integration.warm import WarmPython
+
 RELUME = [sys.executable, "-m", "relume"]
+PLAIN = {"NO_COLOR": "1", "COLUMNS": "100"}
+LIBRARIES = (
+    "torch.optim", "torch.utils.data", "torch._dynamo", "scipy.stats", "sklearn.linear_model",
+    "sklearn.preprocessing", "sklearn.datasets", "polars", "safetensors.torch", "jinja2", "typer",
+    "rich.console", "matplotlib.figure",
+)  # fmt: skip
+"""What most commands import; nothing of Relume is among it."""
 
 
-def relume(*arguments, cwd, **options):
-    """Run a command to its end, wherever it was called from, with plain output."""
-    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+def relume(*arguments, cwd, env=None):
+    """Run a command to its end in a warm process, wherever it was called from, with plain output.
+
+    What a cold start imports, and that it does not import more, is tested elsewhere.
+    """
+    command = ["-m", "relume", *map(str, arguments)]
+    with tempfile.TemporaryDirectory() as folder:
+        done = _warm().run(Path(folder) / "run", command, place=cwd, environment=env)
+    return subprocess.CompletedProcess(command, *done)
+
+
+@functools.cache
+def _warm():
+    """Start the process that forks for commands, and end it with this one."""
+    warm = WarmPython(*LIBRARIES, environment=PLAIN)
+    atexit.register(warm.close)
+    return warm
+
+
+def relume_cold(*arguments, cwd, env=None, **options):
+    """Run a command to its end in a process that begins from nothing."""
     return subprocess.run(
         [*RELUME, *map(str, arguments)],
         cwd=cwd,
-        env=environment | options.pop("env", {}),
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | PLAIN | (env or {}),
         capture_output=True,
         text=True,
         check=False,

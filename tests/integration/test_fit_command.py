@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from relume.cli import run
 from relume.runs.query import read_run
-from tests.integration.command_line import last_step, relume, send, start, wait_for
+from tests.integration.command_line import last_step, relume, relume_cold, send, start, wait_for
 
 LONG = ["--epochs", "100000", "--patience", "100000", "--lr", "1e-4"]
 
@@ -29,7 +29,7 @@ def one_line(done):
 
 
 def test_fit_then_predict_then_report_as_a_person_types_it(tmp_path):
-    done = relume("fit", "wine", "--epochs", 5, cwd=tmp_path)
+    done = relume_cold("fit", "wine", "--epochs", 5, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in (
         "accuracy on 36 test rows",
@@ -259,7 +259,7 @@ def test_a_limit_on_file_sizes_gives_one_line_too(tmp_path):
     # Coverage, where it measures child processes, writes a larger file of its own.
     unmeasured = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
     options = ["--epochs", 2, "-q"]
-    done = relume("fit", "digits", *options, cwd=tmp_path, preexec_fn=limit, env=unmeasured)
+    done = relume_cold("fit", "digits", *options, cwd=tmp_path, preexec_fn=limit, env=unmeasured)
     assert done.returncode == 2, done.stdout + done.stderr
     one_line(done)
     assert not (tmp_path / "relume-digits" / "model").exists()
@@ -282,7 +282,7 @@ def test_a_fault_of_ours_is_one_line_and_exit_code_1(tmp_path):
 
 def test_the_demo_data_reach_their_bar_in_under_a_minute_of_cpu(tmp_path):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = relume("fit", "digits", "--json", cwd=tmp_path)
+    done = relume_cold("fit", "digits", "--json", cwd=tmp_path)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = json.loads(done.stdout)["result"]
     assert result["score"] >= 0.97

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.integration.command_line import relume
+from tests.integration.command_line import relume_cold
 
 GIB = 1 << 30
 
@@ -30,7 +30,7 @@ def wide():
 def test_large_tables_train_within_8_gib(tmp_path, build, least):
     build().write_csv(tmp_path / "large.csv")
     options = ["--target", "y", "--epochs", 1, "--json"]
-    done = relume("fit", "large.csv", *options, cwd=tmp_path)
+    done = relume_cold("fit", "large.csv", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["result"]["score"] > least
     # The greatest of all children so far: a bound for this one.

@@ -9,25 +9,20 @@ A script says itself what is to be seen of it, on the line where it happens or b
 file; ``misses WHAT`` names a call that is listed as not observed. Nothing else may be seen.
 """
 
-import json
 import math
-import os
 import re
-import selectors
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from relume.runs.query import read_run
+from tests.integration.warm import WarmPython
 
 SCRIPTS = Path(__file__).parent / "watched_scripts"
 INSIDE = [str(SCRIPTS / "watch_script.py")]
 BEFORE = ["-m", "relume", "run", "--every", "1", "--no-report", "--quiet", "--out"]
 """Two ways to watch, put before a command, with a folder behind them."""
 TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
-LIMIT_S = 240
 
 PLAIN = [
     "accelerate_loop",
@@ -57,42 +52,9 @@ PLAIN = [
 ]
 
 
-class WarmPython:
-    """Runs Python programs one after another, each in a process of its own."""
-
-    def __init__(self):
-        self._process = subprocess.Popen(
-            [sys.executable, SCRIPTS / "warm_python.py"],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            start_new_session=True,
-        )
-
-    def run(self, folder, arguments):
-        """Return exit code, stdout and stderr of ``python ARGUMENTS``."""
-        folder.mkdir(parents=True)
-        out, err = folder / "stdout.txt", folder / "stderr.txt"
-        request = {"folder": folder, "arguments": arguments, "stdout": out, "stderr": err}
-        self._process.stdin.write(json.dumps(request, default=str) + "\n")
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(LIMIT_S):
-                os.killpg(self._process.pid, 9)
-        code = int(self._process.stdout.readline())
-        return code, out.read_text(), err.read_text()
-
-    def close(self):
-        self._process.stdin.close()
-        assert self._process.wait(30) == 0
-        self._process.stdout.close()
-
-
 @pytest.fixture(scope="module")
 def python():
-    warm = WarmPython()
+    warm = WarmPython("torch._dynamo")
     yield warm
     warm.close()
 

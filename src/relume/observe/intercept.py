@@ -11,6 +11,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -160,7 +161,10 @@ class Interception:
         for module in list(sys.modules.values()):
             if _belongs_to_us_or_torch(getattr(module, "__name__", "")):
                 continue
-            for name, value in _attributes(module):
+            attributes = _attributes(module)
+            if self._wrappers.keys().isdisjoint(map(id, attributes.values())):
+                continue  # nearly all of them, and this is quick
+            for name, value in attributes.items():
                 wrapper = self._wrapper_of(value)
                 if wrapper is not None:
                     self._set(module, name, value, wrapper)
@@ -168,6 +172,8 @@ class Interception:
     def _rebind_attributes(self, networks: Iterable[nn.Module]) -> None:
         """Bind anew what networks keep: ``TransformerEncoderLayer(activation="gelu")`` does."""
         for network in networks:
+            if self._wrappers.keys().isdisjoint(map(id, network.__dict__.values())):
+                continue
             for name, value in list(network.__dict__.items()):
                 wrapper = self._wrapper_of(value)
                 if wrapper is not None:
@@ -255,8 +261,8 @@ def _jit_names() -> dict[int, str]:
 
 
 def _all_networks() -> list[nn.Module]:
-    kinds = set(_kinds(nn.Module))
-    return [found for found in gc.get_objects() if type(found) in kinds]
+    kinds, objects = set(_kinds(nn.Module)), gc.get_objects()  # up to millions of them
+    return list(compress(objects, map(kinds.__contains__, map(type, objects))))
 
 
 def _kinds(kind: type[nn.Module]) -> Iterator[type[nn.Module]]:
@@ -265,11 +271,11 @@ def _kinds(kind: type[nn.Module]) -> Iterator[type[nn.Module]]:
         yield from _kinds(below)
 
 
-def _attributes(module: Any) -> Iterator[tuple[str, Any]]:
+def _attributes(module: Any) -> dict[str, Any]:
     try:
-        yield from list(vars(module).items())
+        return dict(vars(module))
     except TypeError:  # something in sys.modules that is no module
-        return
+        return {}
 
 
 def _belongs_to_us_or_torch(name: str) -> bool:

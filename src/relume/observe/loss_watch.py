@@ -131,9 +131,6 @@ class LossWatch:
         """Call a loss function exactly once, and look at what went in and came out."""
         if self._is_busy or self.fault is not None or threading.get_ident() != self._thread:
             return original(*args, **named)
-        caller = caller_of(2)  # of the patched function
-        if caller is not None and caller.f_code.co_filename.startswith(_GENERATED):
-            return original(*args, **named)
         self._is_busy = True  # what torch calls inside it is a part of it
         try:
             result = original(*args, **named)
@@ -148,6 +145,9 @@ class LossWatch:
     def _see(
         self, function: LossFunction, args: Sequence[Any], named: Mapping[str, Any], result: Any
     ) -> None:
+        caller = caller_of(3)  # of the patched function
+        if caller is not None and caller.f_code.co_filename.startswith(_GENERATED):
+            return
         given = read_call(function, args, named)
         if given is None or not isinstance(result, Tensor):
             return

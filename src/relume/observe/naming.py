@@ -13,8 +13,8 @@ _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 class Names:
     """Qualified names of the modules and parameters of every model seen.
 
-    The first model's names have no prefix; those of further models begin with their class, with a
-    number from the second of a class on.
+    The first model's names have no prefix; those of further models, and of a layer that is a model
+    by itself, begin with their class, with a number from the second of a class on.
 
     Args:
         model: The first model, where it is known before it is called.
@@ -39,7 +39,7 @@ class Names:
         if id(root) in self._modules or next(root.parameters(), None) is None:
             return
         prefix = ""
-        if self._roots:
+        if self._roots or next(root.children(), None) is None:
             kind = type(root).__name__
             number = 1 + sum(type(known).__name__ == kind for known in self._roots)
             prefix = kind if number == 1 else f"{kind}#{number}"

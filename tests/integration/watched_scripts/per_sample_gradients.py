@@ -25,7 +25,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
 
 def loss_of(parameters, x, target):
     logits = functional_call(model, parameters, (x.unsqueeze(0),))
-    return F.cross_entropy(logits, target.unsqueeze(0))
+    return F.cross_entropy(logits, target.unsqueeze(0))  # misses cross_entropy of torch.func
 
 
 for step in range(10):

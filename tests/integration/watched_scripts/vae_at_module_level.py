@@ -13,11 +13,11 @@ layers = nn.ModuleList([enc, mu_layer, logvar_layer, dec1, dec2])
 optimizer = torch.optim.Adam(layers.parameters(), lr=1e-2)
 for step in range(12):
     x = X[torch.randint(0, 128, (32,))]
-    h = relu(enc(x))  # sees relu in {place} 20
+    h = relu(enc(x))  # sees relu(Linear) 20
     mu, logvar = mu_layer(h), logvar_layer(h)
     z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
-    h = relu(dec1(z))  # sees relu in {place} 20
-    x_hat = torch.sigmoid(dec2(h))  # sees sigmoid in {place} 36
+    h = relu(dec1(z))  # sees relu(Linear#4) 20
+    x_hat = torch.sigmoid(dec2(h))  # sees sigmoid(Linear#5) 36
     bce = binary_cross_entropy(x_hat, x, reduction="sum")
     kld = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
     optimizer.zero_grad()
