@@ -2,8 +2,9 @@
 
 What it detects
     An evaluation loss that ended at least a quarter above its least one, over at least three
-    passes after it. A note where the share of right answers did not fall with it; a warning where
-    it fell beyond two standard errors, or there are no classes.
+    passes after it that rise by trend (Mann-Kendall, 5 %). A note where the share of right answers
+    did not fall with it; a warning where it fell beyond two standard errors, or there are no
+    classes.
 
 Why it matters
     The later steps made the network worse on other rows.
@@ -15,7 +16,7 @@ Remedies, with safety
     Stop at the best evaluation loss, or keep its weights (changes training).
 
 Options
-    ``TIMES``, ``FEWEST_PASSES``, ``ERRORS``.
+    ``TIMES``, ``FEWEST_PASSES``, ``ERRORS``, ``TREND``.
 
 References:
     Prechelt, "Early stopping - but when?", 1998.
@@ -31,10 +32,12 @@ from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severit
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.records import Score
+from relume.runs.summary import falling_trend
 
 TIMES = 1.25
 FEWEST_PASSES = 3
 ERRORS = 2.0
+TREND = 0.05
 
 REMEDIES = (
     Advice("stop early, and keep the weights of the best pass", Safety.CHANGES_TRAINING),
@@ -52,6 +55,9 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     least, last = scores[best], scores[-1]
     passes = len(scores) - 1 - best
     if passes < FEWEST_PASSES or least.loss <= 0 or last.loss < TIMES * least.loss:
+        return
+    since = np.array([score.loss for score in scores[best:]])
+    if not falling_trend(-since[:, None])[0] < TREND:
         return
     yield Finding(
         code=Code.OVER_TRAINING,

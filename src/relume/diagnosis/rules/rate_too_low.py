@@ -3,9 +3,9 @@
 What it detects
     A loss that fell, at a median update below 1e-3 of the weights, while less than a fifth of a
     constant answer's loss was learned away; a loss that still fell by 30 % in its last third, or an
-    evaluation loss that fell by 7 % in its last pass, with less than three quarters learned; or a
-    rate that lay below 1 % of its greatest on half of all steps while less than .7 was learned.
-    Milder cases are left to "still improving".
+    evaluation loss that fell by 7 % in each of its last two passes, with less than three quarters
+    learned; or a rate that lay below 1 % of its greatest on half of all steps while less than .7
+    was learned. Milder cases are left to "still improving".
 
 Why it matters
     The training ends before it has begun.
@@ -28,6 +28,7 @@ References:
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -117,9 +118,13 @@ def _is_cut_short(reading: Reading) -> bool:
 
 
 def _evaluation_fall(reading: Reading) -> float:
-    """Return by which share the last evaluation was better than all before it; 0 if it was not."""
-    losses = [score.loss for score in reading.evaluation_scores if score.loss > 0]
-    return max(0.0, 1 - losses[-1] / min(losses[:-1])) if len(losses) > 1 else 0.0
+    """Return by which share each of the last two passes was at least better than the one before.
+
+    Of two passes in all there is one such step; 0 where one of them was no better.
+    """
+    losses = [score.loss for score in reading.evaluation_scores if score.loss > 0][-3:]
+    falls = [1 - after / before for before, after in pairwise(losses)]
+    return max(0.0, min(falls, default=0.0))
 
 
 def _fall(reading: Reading) -> float:
