@@ -11,7 +11,7 @@ GAP = 1.5
 """An evaluation loss this many times the training loss of the same time is a gap."""
 LEAST_GAP = 0.1
 """And the difference is at least this share of the loss of guessing."""
-SHIFT = 0.2
+SHIFT = 0.27
 """Batch means off the running means by this many running standard deviations, beyond chance.
 
 Shuffled batches of healthy trainings stay below 0.1 of them.

@@ -19,9 +19,9 @@ Remedies, with safety
     (changes model).
 
 Options
-    ``SHIFT`` 0.2 running standard deviations beyond the error of a mean of so many rows: batches of
-    shuffled rows stay below a tenth. ``MOVING_SHIFT`` 0.75 from ``DRIFT`` 1 on, since running means
-    follow behind what moves. A warning where the evaluation loss shows a gap (1.5 times
+    ``SHIFT`` 0.27 running standard deviations beyond the error of a mean of so many rows: batches
+    of shuffled rows stay below a tenth. ``MOVING_SHIFT`` 0.75 from ``DRIFT`` 1 on, since running
+    means follow behind what moves. A warning where the evaluation loss shows a gap (1.5 times
     the training loss), the training does poorly, or no evaluation loss was observed that could
     tell. ``FEWEST_PASSES`` 20: before, running statistics are still arriving.
 

@@ -22,7 +22,7 @@ Remedies, with safety
     layer norm, which know no modes (changes model).
 
 Options
-    ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.2 beyond the error of a
+    ``GAP`` 1.5, and a tenth of the loss of guessing at least; ``SHIFT`` 0.27 beyond the error of a
     mean of so many rows, since healthy running statistics stay below a tenth, and ``MOVING_SHIFT``
     0.75 where running means move; ``SPREAD`` 2; ``SMALL_MOMENTUM`` 0.02.
 
