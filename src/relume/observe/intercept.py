@@ -22,6 +22,7 @@ from relume.observe.aside import Fused
 from relume.observe.fused import FUSED
 from relume.observe.losses import LOSSES, LossFunction
 from relume.observe.rectifiers import RECTIFIERS, Rectifier, namespace
+from relume.observe.warned_place import WarningsBeyondUs
 
 DYNAMO_INLINE = "_torchdynamo_inline"
 """Where Dynamo looks for the function that it is to trace instead of a wrapper."""
@@ -117,6 +118,9 @@ class Interception:
         for kind in kinds:
             for space, name in kind.places:
                 self._patch(space, name, kind)
+        known = vars(nn.functional).get("warnings")
+        if known is not None:
+            self._set(nn.functional, "warnings", known, WarningsBeyondUs())
 
     def remove(self) -> None:
         """Put everything back as it was, but what others have replaced since."""
