@@ -55,6 +55,13 @@ FIGURES = {
 def _clinic() -> str:
     """Return what the clinic measured, from its results."""
     results = json.loads((ROOT / "benchmarks/results/clinic.json").read_text(encoding="utf-8"))
+    rivals = json.loads((ROOT / "benchmarks/results/clinic_rivals.json").read_text("utf-8"))
+    programs = json.loads((ROOT / "benchmarks/results/clinic_programs.json").read_text("utf-8"))
+    runs = next(part for part in programs.values() if isinstance(part, list))
+    broken = [run for run in runs if not run["is_fixed"]]
+    mended = [run for run in runs if run["is_fixed"]]
+    found, first = (sum(run[key] for run in broken) for key in ("found", "first"))
+    alarmed = sum(bool(run["alarms"]) for run in mended)
     tuning, validation = results["parts"]["tuning"], results["parts"]["validation"]
     lines = [
         "# Clinic",
@@ -76,6 +83,27 @@ def _clinic() -> str:
             "On the validation part the first look gave 7.9 % (5.3 to 11.6) of the healthy "
             "trainings with a warning or error. Two rules were then asked for a trend, by "
             "principle and without a look at single cases; the figures above are those after it."
+        ),
+        "",
+        "## Others on the same trainings",
+        "",
+        (
+            "As installed, or rebuilt from published thresholds; none was tuned, and what each "
+            "reports was mapped to the faults generously (`benchmarks/clinic/rivals.py`). "
+            f"{rivals['trainings']['validation']} of the trainings of the validation part."
+        ),
+        "",
+        "| | " + " | ".join(FIGURES.values()) + " |",
+        "|---" * (len(FIGURES) + 1) + "|",
+        *(
+            f"| {name} | {' | '.join(_share(row[key]) for key in FIGURES)} |"
+            for name, row in rivals["parts"]["validation"].items()
+        ),
+        "",
+        (
+            "Real programs rebuilt from public threads, one run each: a warning or error names the "
+            f"fault in {found} of {len(broken)} broken ones, first in {first}; {alarmed} of "
+            f"{len(mended)} mended ones have another warning."
         ),
         "",
         "## Precision of each rule on the validation part",
