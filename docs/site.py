@@ -57,6 +57,7 @@ def _clinic() -> str:
     results = json.loads((ROOT / "benchmarks/results/clinic.json").read_text(encoding="utf-8"))
     rivals = json.loads((ROOT / "benchmarks/results/clinic_rivals.json").read_text("utf-8"))
     programs = json.loads((ROOT / "benchmarks/results/clinic_programs.json").read_text("utf-8"))
+    seen = rivals["trainings"]["validation"]
     runs = next(part for part in programs.values() if isinstance(part, list))
     broken = [run for run in runs if not run["is_fixed"]]
     mended = [run for run in runs if run["is_fixed"]]
@@ -90,7 +91,7 @@ def _clinic() -> str:
         (
             "As installed, or rebuilt from published thresholds; none was tuned, and what each "
             "reports was mapped to the faults generously (`benchmarks/clinic/rivals.py`). "
-            f"{rivals['trainings']['validation']} of the trainings of the validation part."
+            f"{seen['judged']} of the {seen['of']} trainings of the validation part."
         ),
         "",
         "| | " + " | ".join(FIGURES.values()) + " |",
