@@ -35,7 +35,7 @@ def found_in(case: Case, folder: Path) -> set[str]:
     try:
         run_case(case, out=folder)
     except MissingDataError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"needs a data set: {error}")
     return codes(findings_of(folder), with_notes=False)
 
 

@@ -29,6 +29,7 @@ def flat(findings) -> Iterator[Finding]:
         yield from flat(finding.consequences)
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 @pytest.mark.filterwarnings("ignore:Using a target size")  # a sick training is warned of it
 @pytest.mark.parametrize("code", SICK, ids=lambda code: code.name.lower())
 def test_a_rule_fires_on_its_sick_training_and_not_on_the_twin(code: Code, tmp_path):

@@ -14,7 +14,7 @@ SIZES = [0, 1, 7, 1024, 1025, 4999]
 def way(request, monkeypatch):
     """By the extension, or by torch operations; that each takes its way is checked."""
     if request.param and not weight_norms.IS_NATIVE:
-        pytest.skip("the extension was not built")
+        pytest.skip("needs the extension, which was not built")
     monkeypatch.setattr(weight_norms, "IS_NATIVE", request.param)
     return request.param
 
@@ -95,7 +95,7 @@ def test_a_sample_is_of_the_first_numbers(way):
     assert seen == [None]
 
 
-@pytest.mark.skipif(not weight_norms.IS_NATIVE, reason="the extension was not built")
+@pytest.mark.skipif(not weight_norms.IS_NATIVE, reason="needs the extension, which was not built")
 def test_the_extension_refuses_what_makes_no_sense():
     native = pytest.importorskip("relume.kernels._native")
     for call in (native.total, native.squares, native.copy_squares):

@@ -546,6 +546,7 @@ def test_a_loss_that_is_not_finite_is_said(tmp_path):
     assert any(note.startswith("diverged in epoch 1") for note in result.notes)
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 def test_what_a_step_calls_is_placed_measured_or_listed(tmp_path):
     """Functions are seen with their lines, slopes too; a loss and another network are no layers."""
     from torch.nn.functional import leaky_relu
