@@ -3,7 +3,9 @@
 What it detects
     A linear layer or convolution whose input is a linear function of another one's output: views,
     sums, dropout and mean pooling lie between them and nothing else. Where no activation was seen
-    in the whole network it is an error; a narrow layer between two wider ones is a note.
+    in the whole network it is an error; what is factorised or projected on purpose is a note: a
+    first layer with at most half of the units on both sides, an embedding, depthwise and separable
+    convolutions, the projections of attention.
 
 Why it matters
     Two linear maps are one linear map: the second layer adds parameters and no functions.
@@ -58,18 +60,11 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 def _severity(reading: Reading, first: ModuleFacts, second: ModuleFacts) -> Severity:
     if not reading.run.layers:
         return Severity.ERROR
-    shapes = [_shape(reading, module) for module in (first, second)]
-    if not all(shapes) or first.details.get("is_factor") or second.details.get("is_factor"):
-        return Severity.NOTE
-    (inner, inputs), (outputs, _) = shapes[0][:2], shapes[1][:2]
-    is_narrow = inner < min(inputs, outputs)
-    is_plain = first.kind == second.kind
-    return Severity.WARNING if is_plain and not is_narrow else Severity.NOTE
-
-
-def _shape(reading: Reading, module: ModuleFacts) -> tuple[int, ...]:
-    fact = reading.weights.get(f"{module.name}.weight")
-    return fact.shape if fact is not None and len(fact.shape) >= 2 else ()
+    is_meant = any(
+        module.details.get("is_attention") or "factorised" in module.details
+        for module in (first, second)
+    )
+    return Severity.WARNING if first.kind == second.kind and not is_meant else Severity.NOTE
 
 
 RULE = Rule(
