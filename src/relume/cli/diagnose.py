@@ -31,7 +31,7 @@ def diagnose(
     import json as to_text
 
     from relume.diagnosis.engine import diagnose as ask
-    from relume.diagnosis.fail_on import failures, parse_conditions
+    from relume.diagnosis.fail_on import EXIT_CODE, failed_on, parse_conditions
     from relume.runs.query import read_run
 
     conditions = parse_conditions(fail_on) if fail_on is not None else ()
@@ -41,11 +41,10 @@ def diagnose(
         sys.stdout.write(to_text.dumps(diagnosis.to_json(record), allow_nan=False) + "\n")
     else:
         _print(diagnosis)
-    failed = failures(diagnosis.findings, conditions)
+    failed = failed_on(diagnosis.findings, conditions)
     if failed:
-        names = ", ".join(sorted({f"{found.code} ({held.text})" for held, found in failed}))
-        sys.stderr.write(f"relume: failed on {names}\n")
-        raise typer.Exit(3)
+        sys.stderr.write(f"relume: failed on {failed}\n")
+        raise typer.Exit(EXIT_CODE)
 
 
 def _print(diagnosis: "Diagnosis") -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 WATCHING = "relume.watching"
 CLOSING = "relume.cli.run_closing"
 FAIL_ON = "--fail-on"
-EXIT_OF_FINDINGS = 3
 WITH_VALUE = ("--budget", "--every", "--out", "--fail-on")
 NOT_SCRIPTS = frozenset(
     {".sh", ".bash", ".ipynb", ".json", ".csv", ".txt", ".md", ".toml", ".yaml", ".yml", ".pt"}
@@ -181,6 +180,7 @@ def _closing(*, quiet: bool, report: bool, fail_on: str | None) -> list[str]:
 
 def _run_and_close(command: list[str], settings: "LaunchSettings", place: "RunPlace") -> None:
     """Run a command, close the run, and end as the command ended, or as its findings say."""
+    from relume.diagnosis.fail_on import EXIT_CODE
     from relume.observe.attendance import close_run
     from relume.observe.launch import die_by, run_beside, watched_environment
 
@@ -190,7 +190,7 @@ def _run_and_close(command: list[str], settings: "LaunchSettings", place: "RunPl
         failed = close_run(settings, place, os.environ)
     if code < 0:
         die_by(-code)
-    if code == 0 and failed == EXIT_OF_FINDINGS:
+    if code == 0 and failed == EXIT_CODE:
         code = failed
     sys.stderr.flush()
     os._exit(code)  # the command's own: nobody shall read a meaning into it, or say a word

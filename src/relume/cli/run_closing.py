@@ -3,13 +3,18 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from relume.diagnosis.fail_on import EXIT_CODE
 from relume.errors import RelumeError
 from relume.observe.run_place import RunPlace
 
+if TYPE_CHECKING:
+    from relume.diagnosis.engine import Diagnosis
+    from relume.runs.query import Run
+
 PAGE = "report.html"
 QUIET, NO_REPORT, FAIL_ON = "--quiet", "--no-report", "--fail-on"
-EXIT_OF_FINDINGS = 3
 MOST_SAID = 3
 """Findings that are told at once; all of them are in the report."""
 
@@ -19,38 +24,38 @@ def close(place: RunPlace, *, quiet: bool, report: bool, fail_on: str | None = N
     files = place.run_files()
     if not files:
         return 0
-    lines = [f"run file: {_shown(files[0])}"]
-    if report:
-        from relume.report.document import build_document
-        from relume.report.html import write_page
+    lines, failed = [f"run file: {_shown(files[0])}"], ""
+    if report or fail_on is not None:
+        from relume.diagnosis.engine import diagnose
+        from relume.diagnosis.fail_on import failed_on, parse_conditions
         from relume.runs.query import read_run
 
-        document = build_document(read_run(files[0]))
-        page = files[0].with_name(PAGE)
-        write_page(document, page)
-        grave = [each for each in document.findings if each.severity != "note"]
-        said = [f"{each.severity} {each.code}: {each.said}" for each in grave[:MOST_SAID]]
-        lines = [document.headline, *said, f"report: {_shown(page)}"]
+        run = read_run(files[0])
+        diagnosis = diagnose(run)
+        if report:
+            lines = _reported(run, diagnosis, files[0].with_name(PAGE))
+        failed = failed_on(diagnosis.findings, parse_conditions(fail_on)) if fail_on else ""
     if len(files) > 1:
         lines.append(
             f"{len(files)} processes trained; each has a run file in {_shown(files[0].parent)}"
         )
-    failed = _failures(files[0], fail_on) if fail_on is not None else ""
     if failed:
         lines.append(f"failed on {failed}")
     if not quiet:
         sys.stderr.write("".join(f"relume: {line}\n" for line in lines))
-    return EXIT_OF_FINDINGS if failed else 0
+    return EXIT_CODE if failed else 0
 
 
-def _failures(path: Path, fail_on: str) -> str:
-    """Return what fails, by code and condition; empty where nothing does."""
-    from relume.diagnosis.engine import diagnose
-    from relume.diagnosis.fail_on import failures, parse_conditions
-    from relume.runs.query import read_run
+def _reported(run: "Run", diagnosis: "Diagnosis", page: Path) -> list[str]:
+    """Write the page, and return what is said of it."""
+    from relume.report.document import build_document
+    from relume.report.html import write_page
 
-    failed = failures(diagnose(read_run(path)).findings, parse_conditions(fail_on))
-    return ", ".join(sorted({f"{found.code} ({held.text})" for held, found in failed}))
+    document = build_document(run, diagnosis)
+    write_page(document, page)
+    grave = [each for each in document.findings if each.severity != "note"]
+    said = [f"{each.severity} {each.code}: {each.said}" for each in grave[:MOST_SAID]]
+    return [document.headline, *said, f"report: {_shown(page)}"]
 
 
 def _shown(path: Path) -> Path:

@@ -7,6 +7,9 @@ from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Finding, Severity
 from relume.errors import SettingsError
 
+EXIT_CODE = 3
+"""Of a command whose program succeeded, and whose findings make it fail."""
+
 DEAD = (Code.DEAD_UNITS, Code.DEAD_AT_START, Code.DEAD_LAYER)
 """A share of dead units counts whichever rule tells of them."""
 
@@ -66,6 +69,12 @@ def failures(
         for condition in conditions
         if condition.holds(finding)
     )
+
+
+def failed_on(findings: Sequence[Finding], conditions: Sequence[Condition]) -> str:
+    """Return what fails in words, by code and condition; empty where nothing does."""
+    failed = failures(findings, conditions)
+    return ", ".join(sorted({f"{found.code} ({held.text})" for held, found in failed}))
 
 
 def _flat(findings: Sequence[Finding]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relume.diagnosis.deaths import death_groups
-from relume.diagnosis.engine import diagnose
+from relume.diagnosis.engine import Diagnosis, diagnose
 from relume.report import sentences, watched
 from relume.report.findings import shown_findings
 from relume.report.heatmap import heat_map, resolution
@@ -45,8 +45,12 @@ MOST_METRICS = 50
 T = TypeVar("T")
 
 
-def build_document(run: Run) -> Document:
+def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
     """Return what there is to show of a run; what was not recorded is empty and said so.
+
+    Args:
+        run: The records.
+        diagnosis: What the rules said of it; they are asked if None.
 
     Cost: linear in the size of the run.
     """
@@ -58,14 +62,7 @@ def build_document(run: Run) -> Document:
     units = _unit_counts(layers)
     epoch, stopped, network = map(outcome.get, ("best_epoch", "stopped", "network"))
     best_epoch = epoch if isinstance(epoch, int) and epoch > 0 else None
-    facts = sentences.Facts(
-        run=run,
-        result=result,
-        further=further,
-        units=units,
-        layers=layers,
-        best_epoch=best_epoch,
-    )
+    facts = sentences.Facts(run, result, units, layers, best_epoch, further)
     saturated = _idle([part.summary.saturated_units for part in layers], layers)
     dormant = _idle([part.summary.dormant_units for part in layers], layers)
     overhead = _overhead(info.overhead)
@@ -101,7 +98,7 @@ def build_document(run: Run) -> Document:
         saturated=saturated,
         dormant=dormant,
         processes=run.shards,
-        findings=shown_findings(diagnose(run)),
+        findings=shown_findings(diagnosis or diagnose(run)),
     )
 
 
