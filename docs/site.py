@@ -82,8 +82,9 @@ def _clinic() -> str:
         "",
         (
             "On the validation part the first look gave 7.9 % (5.3 to 11.6) of the healthy "
-            "trainings with a warning or error. Two rules were then asked for a trend, by "
-            "principle and without a look at single cases; the figures above are those after it."
+            "trainings with a warning or error. Two rules, RLM305 and RLM402, were then made "
+            "stricter on sight of their precision there, without a look at single cases; the "
+            "figures above are those after it."
         ),
         "",
         "## Others on the same trainings",

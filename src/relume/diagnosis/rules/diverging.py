@@ -48,7 +48,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding where the loss is no number, or rises."""
     curve = reading.run.curve
     if not len(curve.losses):
-        yield NotJudged(Code.DIVERGING, "no loss was observed")
+        yield NotJudged(Code.DIVERGING, "the loss of each step is not on record")
         return
     bad = np.flatnonzero(curve.nonfinite)
     if len(bad):

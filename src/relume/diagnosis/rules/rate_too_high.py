@@ -55,7 +55,7 @@ REMEDIES = (
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding where several signs of too large updates agree."""
     if not len(reading.run.curve.losses):
-        yield NotJudged(Code.RATE_TOO_HIGH, "no loss was observed")
+        yield NotJudged(Code.RATE_TOO_HIGH, "the loss of each step is not on record")
         return
     signs = {name: value for name, value in _signs(reading).items() if value}
     is_lost = not reading.learned > LEARNED
