@@ -264,6 +264,16 @@ def place_of(loss: LossFacts) -> str:
     return f"{loss.function} ({loss.place})" if loss.place else loss.function
 
 
+def head_evidence(loss: LossFacts) -> dict[str, tuple[str, ...] | float | int]:
+    """Return what a finding about the head of a loss rests on."""
+    return {
+        "head": loss.head or (),
+        "least": loss.prediction.least,
+        "greatest": loss.prediction.greatest,
+        "rows": loss.rows,
+    }
+
+
 def is_by_hand(loss: LossFacts, *operations: str) -> bool:
     """Whether a loss was put together by hand, from one of some operations among others."""
     return loss.function == "by hand" and bool(set(operations) & set(loss.operations))

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, place_of
+from relume.diagnosis.reading import Reading, head_evidence, place_of
 from relume.diagnosis.rule import Rule
 
 BOUNDED = frozenset(
@@ -53,12 +53,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             f"{loss.prediction.least:.3g} and {loss.prediction.greatest:.3g}",
             where=place_of(loss),
             first_step=loss.step,
-            evidence={
-                "head": loss.head,
-                "least": loss.prediction.least,
-                "greatest": loss.prediction.greatest,
-                "rows": loss.rows,
-            },
+            evidence=head_evidence(loss),
             cause=f"the network ends in a {last}",
             strength=8.0,
             remedies=REMEDIES,

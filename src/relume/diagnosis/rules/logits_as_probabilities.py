@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, place_of
+from relume.diagnosis.reading import Reading, head_evidence, place_of
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 
@@ -54,13 +54,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             message=f"{place_of(loss)} wants probabilities and is given {why}",
             where=place_of(loss),
             first_step=loss.step,
-            evidence={
-                "head": loss.head or (),
-                "operations": loss.operations,
-                "least": loss.prediction.least,
-                "greatest": loss.prediction.greatest,
-                "rows": loss.rows,
-            },
+            evidence=head_evidence(loss) | {"operations": loss.operations},
             cause="no softmax or sigmoid stands between the last weights and the loss",
             strength=10.0,
             remedies=REMEDIES,

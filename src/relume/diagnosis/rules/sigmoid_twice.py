@@ -25,7 +25,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, place_of
+from relume.diagnosis.reading import Reading, head_evidence, place_of
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 
@@ -52,12 +52,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             f"{loss.prediction.greatest:.3g} out of a sigmoid, and applies a sigmoid again",
             where=place_of(loss),
             first_step=loss.step,
-            evidence={
-                "head": loss.head or (),
-                "least": loss.prediction.least,
-                "greatest": loss.prediction.greatest,
-                "rows": loss.rows,
-            },
+            evidence=head_evidence(loss),
             cause="the network ends in a sigmoid of its own",
             strength=10.0,
             remedies=REMEDIES,
