@@ -179,14 +179,14 @@ def test_real_torch_under_torchrun(tmp_path):
 
 
 DDP = """
-import torch, torch.distributed as dist
+import os, torch, torch.distributed as dist
 from torch import nn
 dist.init_process_group("gloo")
 model = nn.parallel.DistributedDataParallel(nn.Linear(2, 2))
 optimizer = torch.optim.SGD(model.parameters(), 0.1)
 torch.relu(model(torch.ones(3, 2))).sum().backward()
 optimizer.step()
-print(dist.get_rank())
+os.write(1, b"%d\\n" % dist.get_rank())
 dist.destroy_process_group()
 """
 
