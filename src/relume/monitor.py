@@ -21,7 +21,7 @@ from relume.observe.flows import Flows
 from relume.observe.intercept import Interception, Switch
 from relume.observe.model_tap import ModelTap, armed
 from relume.observe.modes import evaluating, uncompiled
-from relume.observe.pending import OpenWindow
+from relume.observe.pending import Ended, OpenWindow
 from relume.observe.schedule import Schedule
 from relume.observe.tally import LazyLifetimes, Tally
 from relume.observe.unobserved import Unobserved
@@ -185,8 +185,9 @@ class Monitor:
             self._note_falls()
             self._last_armed = step
         self._window = self._window or OpenWindow(step)
-        self._window.add(step, loss, learning_rate, is_armed=self._is_armed)
-        self._evidence.note_step(step, math.nan if loss is None else loss, learning_rate)
+        ended: Ended = [(step, loss, learning_rate, self._is_armed)]
+        self._window.add(ended)
+        self._evidence.note_steps(ended)
         if self._window.steps >= self._window_steps:
             self.close_window()
         elif self._writer.is_due():

@@ -95,6 +95,7 @@ class Calls:
         on_root: Called with an outermost module and what it returned, if set.
         on_pass: Told of each outermost call before it is made: the module and its inputs.
         visitors: Told of every call of the modules that they want.
+        is_looking: Whether ``on_pass`` and ``visitors`` are told.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Calls:
         self.last_weighted: nn.Module | None = None
         self.on_pass: list[Callable[[nn.Module, tuple[Any, ...]], None]] = []
         self.visitors: list[Visitor] = []
+        self.is_looking = True
         self._visits: dict[type[nn.Module], list[Visitor]] = {}
         self._hooks: list[RemovableHandle] = []
         self.codes: Codes = {}
@@ -170,9 +172,9 @@ class Calls:
             if len(stack) == 1:
                 self.begin_pass(leading_rows(inputs))
                 self._remember(module, inputs)
-                for see in self.on_pass:
+                for see in self.on_pass if self.is_looking else ():
                     see(module, inputs)
-            for visitor in self._visitors_of(type(module)):
+            for visitor in self._visitors_of(type(module)) if self.is_looking else ():
                 visitor.enter(module, inputs)
             if module.__dict__.get("batch_first", True) is False:
                 self._take_second_axis(inputs)
@@ -231,7 +233,7 @@ class Calls:
                 self._on_return(module, inputs, output)
             if len(stack) == 1 and self.on_root is not None and output is not None:
                 self.on_root(module, output)
-            for visitor in self._visitors_of(type(module)):
+            for visitor in self._visitors_of(type(module)) if self.is_looking else ():
                 visitor.leave(module, inputs, output)
         except Exception as error:  # noqa: BLE001
             self.fault = error

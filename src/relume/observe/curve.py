@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relume.observe.pending import Ended
 from relume.runs.loss_curve import Curve
 
 MOST_BUCKETS = 512
@@ -16,8 +17,7 @@ class OpenCurve:
 
     Example:
         >>> curve = OpenCurve()
-        >>> for step in range(1, 1025):
-        ...     curve.add(float(step), 0.1)
+        >>> curve.add([(step, float(step), 0.1, False) for step in range(1, 1025)])
         >>> value = curve.value()
         >>> value.bucket_steps, len(value.losses), value.losses[:2].tolist()
         (2, 512, [1.5, 3.5])
@@ -27,63 +27,70 @@ class OpenCurve:
         self._bucket_steps = 1
         self._steps = 0
         self._waiting: list[tuple[int, Tensor]] = []
-        self._count = np.zeros(MOST_BUCKETS, np.int64)
-        self._nonfinite = np.zeros(MOST_BUCKETS, np.int64)
-        self._total = np.zeros(MOST_BUCKETS)
-        self._least = np.full(MOST_BUCKETS, np.inf)
-        self._greatest = np.full(MOST_BUCKETS, -np.inf)
-        self._rates = np.full(MOST_BUCKETS, np.nan)
+        self._buckets: list[_Bucket] = []
 
-    def add(self, loss: float | Tensor | None, rate: float) -> None:
-        """Add the next step; a loss on another device is read later."""
-        bucket = self._steps // self._bucket_steps
-        if bucket == MOST_BUCKETS:
-            self._double()
-            bucket = self._steps // self._bucket_steps
-        self._steps += 1
-        self._rates[bucket] = rate
-        if isinstance(loss, Tensor):
-            self._waiting.append((self._steps, loss))
-        elif loss is not None:
-            self._put(bucket, loss)
+    def add(self, ended: Ended) -> None:
+        """Add the next steps; a loss on another device is read later."""
+        for _, loss, rate, _ in ended:
+            if self._steps == len(self._buckets) * self._bucket_steps:
+                if len(self._buckets) == MOST_BUCKETS:
+                    self._double()
+                self._buckets.append(_Bucket())
+            bucket = self._buckets[-1]
+            bucket.rate = rate
+            if isinstance(loss, Tensor):
+                self._waiting.append((self._steps, loss))
+            elif loss is not None:
+                bucket.add(loss)
+            self._steps += 1
 
     def value(self) -> Curve:
         """Return the curve so far; cost: linear in the number of buckets."""
         if self._waiting:
             values = torch.stack([loss for _, loss in self._waiting]).tolist()
-            for (step, _), loss in zip(self._waiting, values, strict=True):
-                self._put((step - 1) // self._bucket_steps, loss)
+            for (place, _), loss in zip(self._waiting, values, strict=True):
+                self._buckets[place // self._bucket_steps].add(loss)
             self._waiting.clear()
-        used = slice(-(-self._steps // self._bucket_steps))
-        is_seen = self._count[used] > 0
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(is_seen, self._total[used] / self._count[used], np.nan)
-        return Curve(
-            self._bucket_steps,
-            means,
-            np.where(is_seen, self._least[used], np.nan),
-            np.where(is_seen, self._greatest[used], np.nan),
-            self._rates[used].copy(),
-            self._nonfinite[used].copy(),
-        )
-
-    def _put(self, bucket: int, loss: float) -> None:
-        if not math.isfinite(loss):
-            self._nonfinite[bucket] += 1
-            return
-        self._count[bucket] += 1
-        self._total[bucket] += loss
-        self._least[bucket] = min(self._least[bucket], loss)
-        self._greatest[bucket] = max(self._greatest[bucket], loss)
+        columns = np.array([bucket.numbers() for bucket in self._buckets]).reshape(-1, 5).T
+        return Curve(self._bucket_steps, *columns[:4].copy(), columns[4].astype(np.int64))
 
     def _double(self) -> None:
-        """Merge adjacent pairs of buckets into the first half of the arrays."""
-        half = MOST_BUCKETS // 2
-        for array in (self._count, self._nonfinite, self._total):
-            array[:half] = array[::2] + array[1::2]
-            array[half:] = 0
-        self._least[:half] = np.minimum(self._least[::2], self._least[1::2])
-        self._greatest[:half] = np.maximum(self._greatest[::2], self._greatest[1::2])
-        self._rates[:half] = self._rates[1::2]
-        self._least[half:], self._greatest[half:], self._rates[half:] = np.inf, -np.inf, np.nan
+        """Merge adjacent pairs of buckets."""
+        pairs = zip(self._buckets[::2], self._buckets[1::2], strict=True)
+        self._buckets = [early.merged(late) for early, late in pairs]
         self._bucket_steps *= 2
+
+
+class _Bucket:
+    """The losses of some steps, and the rate of the last one."""
+
+    __slots__ = ("count", "greatest", "least", "nonfinite", "rate", "total")
+
+    def __init__(self) -> None:
+        self.count = self.nonfinite = 0
+        self.total = 0.0
+        self.least, self.greatest = math.inf, -math.inf
+        self.rate = math.nan
+
+    def add(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            self.nonfinite += 1
+            return
+        self.count += 1
+        self.total += loss
+        self.least = min(self.least, loss)
+        self.greatest = max(self.greatest, loss)
+
+    def merged(self, late: "_Bucket") -> "_Bucket":
+        late.count += self.count
+        late.nonfinite += self.nonfinite
+        late.total += self.total
+        late.least = min(self.least, late.least)
+        late.greatest = max(self.greatest, late.greatest)
+        return late
+
+    def numbers(self) -> tuple[float, float, float, float, int]:
+        """Return mean, least, greatest, rate, and how many were not finite."""
+        if not self.count:
+            return (math.nan, math.nan, math.nan, self.rate, self.nonfinite)
+        return (self.total / self.count, self.least, self.greatest, self.rate, self.nonfinite)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relume.kernels.weight_norms import sample
+from relume.observe.pending import Ended
 from relume.observe.tally import Tally
 from relume.runs.records import NEVER, Cause, Counts, Deaths, Sums
 
@@ -33,24 +34,17 @@ _SAMPLE = 1024
 _ONES: dict[int, NDArray[Any]] = {4: np.ones(_SAMPLE, np.float32), 8: np.ones(_SAMPLE)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    number: int
-    loss: float
-    rate: float
-
-
 class Evidence:
     """What happened lately in the training as a whole: losses, rates, gradients, inputs."""
 
     def __init__(self) -> None:
-        self._steps: deque[_Step] = deque(maxlen=_KEPT)
+        self._ended: deque[tuple[int, float | Tensor | None, float, bool]] = deque(maxlen=_KEPT)
         self._norms: deque[tuple[int, float]] = deque(maxlen=_KEPT)
         self._inputs: deque[tuple[int, float, float]] = deque(maxlen=_KEPT)
 
-    def note_step(self, number: int, loss: float, rate: float) -> None:
-        """Take note of a step; nan for what is not known."""
-        self._steps.append(_Step(number, loss, rate))
+    def note_steps(self, ended: Ended) -> None:
+        """Take note of steps that have ended."""
+        self._ended.extend(ended)
 
     def note_gradient(self, step: int, norm: float) -> None:
         """Take note of the norm of the gradients of all owners on an armed step."""
@@ -67,7 +61,7 @@ class Evidence:
 
     def has_rate_step(self, first: int, last: int) -> bool:
         """Whether the rate of one of the updates of the steps from first to last stands out."""
-        rates = [(step.number, step.rate) for step in self._steps]
+        rates = [(number, rate) for number, _, rate, _ in self._ended]
         usual = _usual(rates, first, RATE_JUMP)
         if not any(now > RATE_JUMP * before > 0 for (_, before), (_, now) in pairwise(rates)):
             return False  # it may have grown step by step
@@ -80,7 +74,8 @@ class Evidence:
         moved far: otherwise a high loss may come of weights that were broken already. Or the
         gradient of the first step stands out: of later ones, none was seen.
         """
-        losses = [(step.number, abs(step.loss)) for step in self._steps]
+        known = [(number, loss) for number, loss, _, _ in self._ended]
+        losses = [(number, abs(loss)) for number, loss in known if isinstance(loss, float)]
         usual = _usual(losses, first, SPIKE)
         peak = next((number for number, loss in losses if number >= first and loss > usual), None)
         if peak is not None and peak <= last and (peak == first or is_general()):

@@ -10,7 +10,7 @@ from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
 from relume.observe.loss_watch import LossWatch
 from relume.observe.observer import Observer, WeightSeries
-from relume.observe.pending import Epochs, OpenWindow
+from relume.observe.pending import Ended, Epochs, OpenWindow
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
 from relume.runs.records import Epoch, LayerWindow, Metric, Score, UnitActivity, Window
@@ -22,8 +22,9 @@ LEAST_ARMED = 4
 
 MOST_CLOSED_WINDOWS = 120
 MOST_WAITING_METRICS = 1000
-WRITING_SHARE = 0.25  # of the budget
+WRITING_SHARE, FACTS_SHARE = 0.25, 0.1  # of the budget
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 1.0  # between two writes: a killed run loses no more
+LONGEST_FACTS_S = 60.0  # but facts may be older
 
 
 class Output:
@@ -66,7 +67,7 @@ class Output:
         self._observers = observers
         self._weights = weights
         self._known_weights = 0
-        self._facts_at = 1  # the step from which on facts are written again: they take a while
+        self._facts_at_s = 0.0  # when facts are written again, which takes a while
         self._window = OpenWindow(1)
         self._window_steps = WINDOW_STEPS
         self._closed = 0
@@ -77,13 +78,11 @@ class Output:
         self._epochs = Epochs()
         self._curve = OpenCurve()
 
-    def add(
-        self, number: int, loss: float | Tensor | None, rate: float, *, was_armed: bool
-    ) -> None:
-        """Add a step that has ended."""
-        self._window.add(number, loss, rate, is_armed=was_armed)
-        self._epochs.add(number, loss, rate)
-        self._curve.add(loss, rate)
+    def add(self, ended: Ended) -> None:
+        """Add steps that have ended, at least one, all of the same window."""
+        self._window.add(ended)
+        self._epochs.add(ended)
+        self._curve.add(ended)
 
     def begin_epoch(self, loader: object, step: int) -> None:
         """Take note that a loader is read from its start; it may end an epoch."""
@@ -97,6 +96,11 @@ class Output:
         if score is None:
             return epoch
         return replace(epoch, validation_loss=score.loss, validation_score=score.right)
+
+    def delay(self, duration_s: float) -> None:
+        """Put off what is due: nothing was watched for so long."""
+        self.write_at_s += duration_s
+        self._facts_at_s += duration_s
 
     def add_metric(self, name: str, step: int, value: object) -> None:
         """Add a score; what is no number is listed as not observed."""
@@ -134,6 +138,10 @@ class Output:
         writer = self.writer
         if writer is None:
             return
+        with writer.together():
+            self._write_all(writer, step, tallies)
+
+    def _write_all(self, writer: RunWriter, step: int, tallies: Sequence[Tally]) -> None:
         for window in self._closed_windows:
             self._write_window(writer, window, tallies)
         self._closed_windows.clear()
@@ -141,9 +149,12 @@ class Output:
             self._take_up(step, tallies)
             self._write_window(writer, self._window.value(), tallies)
         writer.write_curve(self._curve.value())
-        if step >= self._facts_at:
-            self._facts_at = 2 * step
+        began_s = time.perf_counter()
+        if began_s >= self._facts_at_s:
             self._write_facts(writer)
+            ended_s = time.perf_counter()
+            affordable_s = (ended_s - began_s) / (FACTS_SHARE * self._budget)
+            self._facts_at_s = ended_s + min(LONGEST_FACTS_S, affordable_s)
         if self.metrics:
             self._write_metrics(writer)
         writer.add_scores([*self._scores, *self._losses.take_scores(step)])

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from relume.runs.records import Epoch, LayerWindow, Moments, WeightWindow, Window, add_weights
 
+Ended = list[tuple[int, float | Tensor | None, float, bool]]
+"""Steps that have ended: number, loss, rate, and whether each was armed."""
+
 
 class OpenStep:
     """What is known of the step that is under way."""
@@ -70,16 +73,13 @@ class OpenWindow:
         self._layers: list[LayerWindow] = []
         self._weights: tuple[WeightWindow, ...] = ()
 
-    def add(self, number: int, loss: float | Tensor | None, rate: float, *, is_armed: bool) -> None:
-        """Add one step."""
-        self.steps += 1
-        self._last_step = number
-        self.armed_steps += is_armed
-        self._rate = rate
-        if isinstance(loss, Tensor):
-            self._waiting.append(loss)
-        elif loss is not None:
-            self._loss += Moments.of(loss)
+    def add(self, ended: Ended) -> None:
+        """Add steps, at least one."""
+        self.steps += len(ended)
+        self._last_step, _, self._rate, _ = ended[-1]
+        self.armed_steps += sum(was_armed for _, _, _, was_armed in ended)
+        self._waiting += [loss for _, loss, _, _ in ended if isinstance(loss, Tensor)]
+        self._loss += Moments.of(*[loss for _, loss, _, _ in ended if isinstance(loss, float)])
 
     def add_layers(self, parts: list[LayerWindow]) -> None:
         """Add what the sites saw since the last time."""
@@ -96,8 +96,7 @@ class OpenWindow:
     def value(self) -> Window:
         """Return the window so far; losses on other devices are read now."""
         if self._waiting:
-            for value in torch.stack(self._waiting).tolist():
-                self._loss += Moments.of(value)
+            self._loss += Moments.of(*torch.stack(self._waiting).tolist())
             self._waiting.clear()
         return Window(
             self._first_step,
@@ -159,16 +158,15 @@ class Epochs:
         self._learned = self._reading
         return self.end(step)
 
-    def add(self, number: int, loss: float | Tensor | None, rate: float) -> None:  # noqa: ARG002
-        """Tell of a step: the loader read last is the one that is learned from."""
+    def add(self, ended: Ended) -> None:
+        """Tell of steps, at least one: the loader read last is the one that is learned from."""
         if self._reading is None:
             return
         if self._learned is None:
             self._learned = self._reading
-        self._steps += 1
-        self._rate = rate
-        if isinstance(loss, float):
-            self._loss += Moments.of(loss)
+        self._steps += len(ended)
+        self._rate = ended[-1][2]
+        self._loss += Moments.of(*[loss for _, loss, _, _ in ended if isinstance(loss, float)])
 
     def end(self, step: int) -> Epoch | None:
         """Return the epoch so far, and begin the next; None where it has no step."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from relume.kernels.unit_sums import IS_NATIVE
-from relume.observe.pending import OpenStep
+from relume.observe.pending import Ended, OpenStep
 from relume.observe.stepping import Stepper
 
 BACKWARD: Final = 0
@@ -33,10 +33,6 @@ else:
 
     class QuickState:
         """What the short way knows."""
-
-
-Ended = list[tuple[int, float | Tensor | None, float, bool]]
-"""Steps that have ended: number, loss, rate, and whether each was armed."""
 
 
 class Quick(QuickState):

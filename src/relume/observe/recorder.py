@@ -24,8 +24,8 @@ from relume.observe.inventory import Inventory
 from relume.observe.loss_watch import LossWatch
 from relume.observe.naming import Names
 from relume.observe.output import Output
-from relume.observe.pending import OpenStep
-from relume.observe.quick import Ended, Quick
+from relume.observe.pending import Ended, OpenStep
+from relume.observe.quick import Quick
 from relume.observe.schedule import Budget, FixedPlan, overhead_of
 from relume.observe.seams import Optimizer, Seams, rate_of
 from relume.observe.stepping import Stepper
@@ -44,7 +44,7 @@ class Recorder:
         open_writer: Makes the run file; called at the end of the first step.
         budget: Share of the time that watching may take.
         period: Arms every so many steps instead of keeping to the budget.
-        is_full: Whether the flow through the weights is measured too.
+        is_full: Whether more than the units is measured: weights, data, losses, modules.
         model: The model whose names are used first; found by itself if None.
 
     Attributes:
@@ -104,6 +104,7 @@ class Recorder:
         self.armed_steps = 0
         self._last_armed = 0
         self._is_armed = False
+        self._is_looking = False  # at data, losses and all weights too
 
     @property
     def steps(self) -> int:
@@ -117,7 +118,7 @@ class Recorder:
             self._switch.losses = self._losses
             self._seams.install()
             self._compiled.install()
-            self.output.write_at_s += time.perf_counter() - self._paused_at_s
+            self.output.delay(time.perf_counter() - self._paused_at_s)
             self._begin_step()
         except Exception as error:  # noqa: BLE001
             self.fail(error)
@@ -173,7 +174,7 @@ class Recorder:
                 self._inventory.after_update(self.steps, is_by_hand=True)
             if is_end:
                 self._end_step(math.nan)
-            if self._is_armed and self._is_full:
+            if self._is_looking:
                 began_s = time.perf_counter()
                 self._inventory.before_backward(is_after_update=is_end)
                 self._step.own_s += time.perf_counter() - began_s
@@ -215,14 +216,15 @@ class Recorder:
             if self._is_armed and self._is_full:
                 began_s = time.perf_counter()
                 norm = self._flows.after_update(self._tap.tallies)
-                self._inventory.after_update(self.steps + 1)
+                if self._is_looking:
+                    self._inventory.after_update(self.steps + 1)
                 if math.isfinite(norm):
                     self._evidence.note_gradient(self.steps + 1, norm)
                 self._step.own_s += time.perf_counter() - began_s
             before = self.steps
             is_end = self.stepper.is_end_after_update(optimizer)
             self._inventory.optimizers.note_update(
-                optimizer, before, self.steps, is_armed=self._is_armed and self._is_full
+                optimizer, before, self.steps, is_armed=self._is_looking
             )
             if is_end:
                 self._end_step(rate_of(optimizer))
@@ -273,7 +275,8 @@ class Recorder:
             )
             given = {id(weight) for group in groups for weight in group["params"]}
             norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
-            self._inventory.before_update(optimizer, step, has_closure=has_closure, scale=scale)
+            if self._is_looking:
+                self._inventory.before_update(optimizer, step, has_closure=has_closure, scale=scale)
             self._evidence.note_gradient(step, norm)
         self._step.own_s += time.perf_counter() - began_s
 
@@ -328,10 +331,10 @@ class Recorder:
 
     def _work_up(self) -> None:
         """Add the steps that were noted down to the window, the epoch and the evidence."""
-        for number, loss, rate, was_armed in self._ended:
-            self.output.add(number, loss, rate, was_armed=was_armed)
-            self._evidence.note_step(number, loss if isinstance(loss, float) else math.nan, rate)
-        self._ended.clear()
+        if self._ended:
+            self.output.add(self._ended)
+            self._evidence.note_steps(self._ended)
+            self._ended.clear()
         self._inventory.optimizers.catch_up(self.steps)
 
     def _end_armed_step(self, number: int) -> None:
@@ -344,14 +347,18 @@ class Recorder:
 
     def _begin_step(self) -> None:
         self._step.begin(time.thread_time())
-        wanted, was_armed = self.plan.is_armed(self.steps + 1), self._is_armed
-        self._losses.begin_step(is_armed=wanted)
+        wanted, was_looking = self.plan.is_armed(self.steps + 1), self._is_looking
+        looks = self._is_looking = wanted and self._is_full and self.plan.is_look
+        self._tap.calls.is_looking = looks
+        self._losses.begin_step(is_armed=looks)
         if wanted != self._is_armed:
             (self._arm if wanted else self._disarm)()
         if wanted:
             self._quick.is_on = False
             self._tap.begin_step()
-            self._inventory.begin_step(is_by_hand=self.stepper.is_by_hand, was_armed=was_armed)
+            if looks:
+                by_hand = self.stepper.is_by_hand
+                self._inventory.begin_step(is_by_hand=by_hand, was_armed=was_looking)
         else:
             self._open_quick()
 

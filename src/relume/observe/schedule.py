@@ -14,6 +14,9 @@ FIRST_STEPS = 8
 PLANNED = 0.4
 """Share of the budget that armed steps may take."""
 
+FIRST_LOOKS, LOOK_EVERY = 16, 4
+"""On a budget, data and losses are looked at on the first armed steps and then on every fourth."""
+
 
 def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
     """Arm the first steps, where networks die quickest, and then every ``period``-th.
@@ -47,6 +50,7 @@ class Budget:
     Attributes:
         period: The present k.
         next_step: The next step that is armed, as far as is known.
+        is_look: Whether data and losses too are looked at on the step that was armed last.
     """
 
     _KEPT, _OLD = 63, 1000  # costs are those of so many steps, none of them older than this
@@ -57,6 +61,7 @@ class Budget:
         self._first = first
         self._most = most
         self.next_step = 1
+        self.is_look = True
         self._count = self._noted = 0
         self._plain: deque[float] = deque(maxlen=self._KEPT)
         self._armed: deque[tuple[int, float, float]] = deque(maxlen=self._KEPT)
@@ -69,6 +74,7 @@ class Budget:
         if step < self.next_step:
             return False
         self._count += 1
+        self.is_look = self._count <= FIRST_LOOKS or self._count % LOOK_EVERY == 0
         self.period = self._affordable()
         golden = math.modf(self._count * 0.6180339887498949)[0]
         self.next_step = step + max(1, round(self.period * (0.5 + golden)))
@@ -114,11 +120,13 @@ class Budget:
 
 
 class FixedPlan:
-    """Arms by the step number alone.
+    """Arms by the step number alone, and looks at everything on every armed step.
 
     Args:
         period: Every how many steps; the first ones are always armed.
     """
+
+    is_look = True
 
     def __init__(self, period: int) -> None:
         self._is_armed = every(period, first=FIRST_STEPS)

@@ -128,9 +128,10 @@ class Moments:
     greatest: float = -math.inf
 
     @classmethod
-    def of(cls, value: float) -> "Moments":
-        """Return the moments of a single value; a value that is not a number poisons the sum."""
-        return cls(1, value, value, value)
+    def of(cls, *values: float) -> "Moments":
+        """Return the moments of some values; one that is not a number poisons the sum."""
+        least, greatest = min((math.inf, *values)), max((-math.inf, *values))
+        return cls(len(values), sum(values), least, greatest)
 
     def __add__(self, other: "Moments") -> "Moments":
         return Moments(

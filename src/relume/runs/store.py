@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
@@ -336,10 +336,17 @@ class RunWriter:
                 self._put_window(pair[0] + pair[1])
             del self._sizes[late]
 
+    def together(self) -> AbstractContextManager[None]:
+        """Make one transaction of all that is written inside."""
+        return self._writing()
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction, undone whole if anything in it fails."""
         with _reporting(self.path):
+            if self._connection.in_transaction:  # a part of what is written together
+                yield
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

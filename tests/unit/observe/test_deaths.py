@@ -22,7 +22,7 @@ def history(*, losses=None, rates=None, inputs=None, gradients=None):
             evidence.note_gradient(step, (gradients or {}).get(step, 1.0))
         if step < FELL:
             loss = losses.get(step, 1.0 + 0.1 * (step % 3))
-            evidence.note_step(step, loss, rates.get(step, 0.1))
+            evidence.note_steps([(step, loss, rates.get(step, 0.1), False)])
     return evidence
 
 

@@ -29,9 +29,10 @@ def values_of(curve):
     return np.array([curve.losses, curve.least, curve.greatest, curve.rates, curve.nonfinite])
 
 
+@pytest.mark.parametrize("together", [1, 60])
 @pytest.mark.parametrize("as_tensor", [False, True])
 @pytest.mark.parametrize("steps", [1, MOST_BUCKETS, MOST_BUCKETS + 1, 4 * MOST_BUCKETS + 5])
-def test_the_buckets_hold_what_the_steps_held(steps, as_tensor):
+def test_the_buckets_hold_what_the_steps_held(steps, as_tensor, together):
     random = np.random.default_rng(steps)
     losses = [float(loss) for loss in random.normal(size=steps)]
     losses[::7] = [None] * len(losses[::7])
@@ -39,9 +40,13 @@ def test_the_buckets_hold_what_the_steps_held(steps, as_tensor):
         losses[place:steps:29] = [bad] * len(losses[place:steps:29])
     rates = [float(rate) for rate in random.uniform(size=steps)]
     curve = OpenCurve()
+    ended = []
     for number, (loss, rate) in enumerate(zip(losses, rates, strict=True)):
         is_tensor = as_tensor and number % 3 and loss is not None
-        curve.add(torch.tensor(loss, dtype=torch.float64) if is_tensor else loss, rate)
+        given = torch.tensor(loss, dtype=torch.float64) if is_tensor else loss
+        ended.append((number + 1, given, rate, False))
+    for first in range(0, steps, together):
+        curve.add(ended[first : first + together])
     value = curve.value()
     assert len(value.losses) <= MOST_BUCKETS
     assert value.steps[-1] - value.bucket_steps < steps <= value.steps[-1]
@@ -52,7 +57,7 @@ def test_it_can_be_looked_at_on_the_way():
     curve = OpenCurve()
     assert len(curve.value().losses) == 0
     for step in range(2 * MOST_BUCKETS):
-        curve.add(torch.tensor(float(step)), 0.1)
+        curve.add([(step, torch.tensor(float(step)), 0.1, False)])
         if step % 100 == 0:
             assert curve.value().greatest[-1] == step
     assert curve.value().losses.sum() * 2 == sum(range(2 * MOST_BUCKETS))
@@ -63,7 +68,7 @@ def test_a_run_file_keeps_the_last_one(tmp_path):
     open_curve = OpenCurve()
     with closing(RunWriter(path)) as writer:
         for loss in (2.0, None, math.nan, 0.5):
-            open_curve.add(loss, 0.1)
+            open_curve.add([(1, loss, 0.1, False)])
             writer.write_curve(open_curve.value())
     assert len(Curve.empty().steps) == 0
     np.testing.assert_equal(values_of(read_run(path).curve), values_of(open_curve.value()))

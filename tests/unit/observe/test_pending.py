@@ -51,10 +51,9 @@ def part(rows):
 
 def test_a_window_adds_steps_layers_and_late_losses():
     window = OpenWindow(5)
-    window.add(5, 1.0, 0.1, is_armed=True)
+    window.add([(5, 1.0, 0.1, True)])
     window.add_layers([part(2)])
-    window.add(6, torch.tensor(3.0), 0.2, is_armed=False)
-    window.add(7, None, 0.3, is_armed=True)
+    window.add([(6, torch.tensor(3.0), 0.2, False), (7, None, 0.3, True)])
     window.add_layers([part(3), part(4)])  # a second layer was found late
     for _ in range(2):  # reading it twice changes nothing
         value = window.value()
@@ -73,8 +72,7 @@ class Loader:
 def read(epochs, loader, steps, first, loss=1.0):
     """Read a loader to its end, with a step for each batch; return the epoch that ended by it."""
     ended = epochs.begin(loader, first - 1)
-    for step in range(first, first + steps):
-        epochs.add(step, loss, 0.1)
+    epochs.add([(step, loss, 0.1, False) for step in range(first, first + steps)])
     return ended
 
 
@@ -107,8 +105,7 @@ def test_a_validation_in_the_middle_of_an_epoch_does_not_end_it():
     with torch.no_grad():
         assert epochs.begin(validation, 5) is None
         assert epochs.begin(train, 5) is None  # the score on the training part
-    for step in range(6, 11):
-        epochs.add(step, 1.0, 0.1)
+    epochs.add([(step, 1.0, 0.1, False) for step in range(6, 11)])
     assert epochs.begin(validation, 10) is None
     assert epochs.begin(train, 10).step == 10
 
@@ -125,12 +122,12 @@ def test_a_validation_loader_that_is_read_first_is_none():
 
 def test_without_a_loader_there_are_no_epochs():
     epochs = Epochs()
-    epochs.add(1, 1.0, 0.1)
+    epochs.add([(1, 1.0, 0.1, False)])
     assert epochs.end(1) is None
 
 
 def test_a_loss_on_another_device_is_left_out_of_the_epoch():
     epochs = Epochs()
     epochs.begin(object(), 0)
-    epochs.add(1, torch.tensor(1.0), 0.1)
+    epochs.add([(1, torch.tensor(1.0), 0.1, False)])
     assert epochs.end(1).train_loss != pytest.approx(1.0)
