@@ -51,8 +51,9 @@ class OpenCurve:
             for (place, _), loss in zip(self._waiting, values, strict=True):
                 self._buckets[place // self._bucket_steps].add(loss)
             self._waiting.clear()
-        columns = np.array([bucket.numbers() for bucket in self._buckets]).reshape(-1, 5).T
-        return Curve(self._bucket_steps, *columns[:4].copy(), columns[4].astype(np.int64))
+        numbers = np.array([bucket.numbers() for bucket in self._buckets]).reshape(-1, 5)
+        losses, least, greatest, rates, nonfinite = numbers.T.copy()
+        return Curve(self._bucket_steps, losses, least, greatest, rates, nonfinite.astype(np.int64))
 
     def _double(self) -> None:
         """Merge adjacent pairs of buckets."""

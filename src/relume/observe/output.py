@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
 from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
 from relume.observe.loss_watch import LossWatch

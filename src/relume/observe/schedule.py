@@ -64,7 +64,7 @@ class Budget:
         self.is_look = True
         self._count = self._noted = 0
         self._plain: deque[float] = deque(maxlen=self._KEPT)
-        self._armed: deque[tuple[int, float, float]] = deque(maxlen=self._KEPT)
+        self._armed: deque[tuple[int, bool, float, float]] = deque(maxlen=self._KEPT)
 
     def is_armed(self, step: int) -> bool:
         """Return whether a step, asked for once and in order, is armed."""
@@ -92,18 +92,25 @@ class Budget:
         if not was_armed:
             self._plain.append(duration_s)
             return
-        self._armed.append((self._noted, duration_s, own_s))
+        self._armed.append((self._noted, self.is_look, duration_s, own_s))
         while self._noted - self._armed[0][0] > self._OLD:
             self._armed.popleft()
 
     @property
     def cost_s(self) -> float:
-        """What an armed step costs more than a plain one; nan before both were seen."""
+        """What an armed step costs more than a plain one; nan before both were seen.
+
+        The mean of the medians of those on which everything is looked at, and of the others.
+        """
         if not (self._armed and self._plain):
             return math.nan
-        _, durations_s, own_s = zip(*self._armed, strict=True)
-        more = statistics.median(durations_s) - statistics.median(self._plain)
-        return float(max(more, statistics.median(own_s)))
+        plain_s, cost_s = statistics.median(self._plain), 0.0
+        for is_look in (False, True):
+            mine = [(took_s, own_s) for _, kind, took_s, own_s in self._armed if kind == is_look]
+            if mine:
+                took_s, own_s = map(statistics.median, zip(*mine, strict=True))
+                cost_s += max(took_s - plain_s, own_s) * len(mine) / len(self._armed)
+        return cost_s
 
     @property
     def plain_s(self) -> float:

@@ -31,9 +31,9 @@ def record(tmp_path, monkeypatch):
         recorder = Recorder(lambda: RunWriter(path), period=FEW_ARMED)
         noted, add = [], recorder.output.add
 
-        def note(number, loss, rate, *, was_armed):
-            noted.append((number, loss, rate, was_armed))
-            add(number, loss, rate, was_armed=was_armed)
+        def note(ended):
+            noted.extend(ended)
+            add(ended)
 
         recorder.output.add = note
         recorder.start()

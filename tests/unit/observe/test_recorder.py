@@ -7,7 +7,10 @@ from torch import nn
 from torch.nn import functional
 
 from relume.observe import output
+from relume.observe.loss_watch import FIRST_LOSSES
 from relume.observe.recorder import Recorder
+from relume.observe.schedule import FIRST_LOOKS, FIRST_STEPS, LOOK_EVERY
+from relume.runs.facts import LossFacts
 from relume.runs.query import read_run
 from relume.runs.store import RunWriter
 
@@ -280,6 +283,38 @@ def test_a_budget_that_allows_it_arms_steps_to_the_end(record):
     run = record(train, period=None, budget=1e6)
     assert run.last_step == 90
     assert sum(window.armed_steps for window in run.windows) >= 60
+
+
+@pytest.mark.parametrize(
+    ("settings", "looks"),
+    [
+        ({}, 60),
+        ({"is_full": False}, FIRST_LOSSES),
+        ({"period": None, "budget": 1e6}, None),
+    ],
+)
+def test_how_many_steps_are_looked_at_in_full(record, settings, looks):
+    """Units on every measured step; losses and weights on each, some or none of them."""
+    torch.manual_seed(0)
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+
+    def train():
+        for _ in range(60):
+            optimizer.zero_grad()
+            functional.cross_entropy(net(torch.randn(8, 6)), torch.randint(2, (8,))).backward()
+            optimizer.step()
+
+    run = record(train, **settings)
+    armed = sum(window.armed_steps for window in run.windows)
+    assert run.windows[-1].layers[0].activity.rows > 0
+    calls = sum(fact.calls for fact in run.of(LossFacts))
+    updates = sum(window.weights[0].update_ratio.count for window in run.windows if window.weights)
+    if looks is None:
+        looks = FIRST_STEPS + FIRST_LOOKS + (armed - FIRST_STEPS - FIRST_LOOKS) // LOOK_EVERY
+        assert looks < armed
+    assert calls == looks
+    assert updates == (looks if settings.get("is_full", True) else 0)
 
 
 def test_the_overhead_is_told(record):

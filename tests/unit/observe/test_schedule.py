@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from relume.observe.schedule import Budget, every
+from relume.observe.schedule import (
+    FIRST_LOOKS,
+    FIRST_STEPS,
+    LOOK_EVERY,
+    Budget,
+    FixedPlan,
+    every,
+)
 
 
 def test_the_first_steps_and_every_tenth_are_armed():
@@ -87,3 +94,29 @@ def test_a_step_that_takes_no_time_is_no_reason_to_arm_all():
     for step in range(1, 200):
         budget.note(0.0, 0.0, was_armed=budget.is_armed(step))
     assert budget.period == 64
+
+
+def test_on_a_budget_everything_is_looked_at_first_and_then_on_every_fourth_armed_step():
+    plan = Budget(1e9)  # affords every step
+    looks = []
+    for step in range(1, 400):
+        if plan.is_armed(step):
+            looks.append(plan.is_look)
+        plan.note(1.0, 0.0, was_armed=looks[-1:] == [True])
+    assert all(looks[: FIRST_STEPS + FIRST_LOOKS])
+    later = looks[FIRST_STEPS + FIRST_LOOKS :]
+    assert later[LOOK_EVERY - 1 :: LOOK_EVERY] == [True] * (len(later) // LOOK_EVERY)
+    assert sum(later) == len(later) // LOOK_EVERY
+
+
+def test_what_a_step_costs_is_weighted_by_how_many_are_looked_at():
+    plan = Budget(0.01)
+    for step in range(1, 20_000):
+        is_armed = plan.is_armed(step)
+        more_s = (0.9e-3 if plan.is_look else 0.1e-3) if is_armed else 0.0
+        plan.note(1e-3 + more_s, 0.0, was_armed=is_armed)
+    assert plan.cost_s == pytest.approx(0.3e-3, rel=0.1)  # one of four looks
+
+
+def test_a_fixed_period_looks_at_everything_on_every_armed_step():
+    assert FixedPlan(3).is_look
