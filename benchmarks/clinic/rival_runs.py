@@ -165,7 +165,7 @@ def cost_cases(cases: Iterable[Case]) -> list[Case]:
     first: dict[str, Case] = {}
     for case in cases:
         if case.fault == "none":
-            first.setdefault(f"{case.part} {case.scenario}", case)
+            first.setdefault(case.scenario, case)
     return list(first.values())
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clinic import judging
+from benchmarks.clinic.arrays import MissingDataError
 from benchmarks.clinic.cache import Cache, training_key
 from benchmarks.clinic.cases import Case
-from benchmarks.clinic.data import SOURCES, MissingDataError, load
+from benchmarks.clinic.data import SOURCES, load
 from benchmarks.clinic.recipe import Recipe
 from benchmarks.clinic.scenarios import SEEDS
 from benchmarks.clinic.training import Outcome, run_case
@@ -75,8 +76,8 @@ def available(cases: Iterable[Case], say: Say) -> list[Case]:
 
 
 def twin_seeds(case: Case) -> list[Case]:
-    """Return the case with every seed of its part, its own first, to train its twins by."""
-    seeds = sorted(SEEDS[case.part], key=lambda seed: seed != case.seed)
+    """Return the case with every seed of its group, its own first, to train its twins by."""
+    seeds = sorted(SEEDS[case.group], key=lambda seed: seed != case.seed)
     return [replace(case, seed=seed) for seed in seeds]
 
 
