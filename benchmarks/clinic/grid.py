@@ -8,6 +8,7 @@ scenario is also trained as it is, with several seeds: healthy trainings, and th
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 from benchmarks.clinic.cases import Case
@@ -89,11 +90,7 @@ def twin_recipe(healthy: Recipe, faulty: Recipe, harms: Sequence[Harm]) -> Recip
     if Harm.CLAIM not in harms:
         return healthy
     rows = tuple(edit for edit in faulty.data if edit[0] != "leak")
-    return Recipe(**{**_fields(healthy), "data": rows, "epochs": faulty.epochs})
-
-
-def _fields(recipe: Recipe) -> dict[str, object]:
-    return {name: getattr(recipe, name) for name in Recipe.__dataclass_fields__}
+    return replace(healthy, data=rows, epochs=faulty.epochs)
 
 
 def _case(scenario: Scenario, seed: int, recipe: Recipe, **rest: object) -> Case:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.clinic.cases import Case
-from benchmarks.clinic.data import Rows, Task, load
+from benchmarks.clinic.data import Task, load
 from benchmarks.clinic.data_edits import edited
 from benchmarks.clinic.losses import Loss, loss_of
 from benchmarks.clinic.networks import REBUILDING, build, edit_weights, trunk_of
@@ -68,11 +68,7 @@ def _loaders(task: Task, recipe: Recipe, seed: int) -> tuple[DataLoader[Any], Da
         drop_last=batch > 1 and len(task.train.x) % batch == 1,
         generator=torch.Generator().manual_seed(seed),
     )
-    return loader, _in_order(task.valid)
-
-
-def _in_order(rows: Rows) -> DataLoader[Any]:
-    return DataLoader(TensorDataset(*rows), batch_size=100)
+    return loader, DataLoader(TensorDataset(*task.valid), batch_size=100)
 
 
 Groups = list[dict[str, Any]]
