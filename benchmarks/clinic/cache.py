@@ -20,11 +20,16 @@ CLINIC = Path(__file__).parent
 SOURCE = CLINIC.parents[1] / "src" / "relume"
 
 TRAINING = (
-    "data.py", "data_edits.py", "gan_loop.py", "loop.py", "losses.py", "networks.py",
-    "networks_dense.py", "networks_generative.py", "networks_special.py", "scoring.py",
+    "data.py", "data_edits.py", "data_signals.py", "data_tables.py", "gan_loop.py", "loop.py",
+    "losses.py", "networks.py", "networks_dense.py", "networks_generative.py",
+    "networks_signals.py", "networks_special.py", "networks_stacks.py", "scoring.py",
     "session.py", "training.py",
 )  # fmt: skip
 """Files of the clinic on which the outcome of a training depends; the recipe is hashed itself."""
+
+SAME_AS = {"131168dc7314": "86578018d7bb"}
+"""Hashes of sources that train all older cases as other sources did, in every bit: what came in
+between are data sets, networks and habits that those do not have. Trainings keep their names."""
 
 RECORDING = ("observe", "runs", "kernels", "nn", "watching.py")
 JUDGING = ("diagnosis", "runs")
@@ -44,7 +49,8 @@ def digest_of(paths: Iterable[Path]) -> str:
 @cache
 def training_digest() -> str:
     """Return the hash of what trains."""
-    return digest_of(CLINIC / name for name in TRAINING)
+    found = digest_of(CLINIC / name for name in TRAINING)
+    return SAME_AS.get(found, found)
 
 
 @cache

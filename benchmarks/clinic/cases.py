@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks.clinic.fault import Harm
 from benchmarks.clinic.recipe import Recipe
-from benchmarks.clinic.scenarios import Part
+from benchmarks.clinic.scenarios import Group, Part
 from relume.diagnosis.codes import Code
 
 
@@ -14,7 +14,7 @@ class Case:
 
     Args:
         id: Unique, readable, without spaces.
-        part: Tuning or validation.
+        group: With what it was drawn up.
         scenario: Which healthy training it departs from.
         data: Data set.
         network: Network.
@@ -31,7 +31,7 @@ class Case:
     """
 
     id: str
-    part: Part
+    group: Group
     scenario: str
     data: str
     network: str
@@ -45,3 +45,8 @@ class Case:
     expected: tuple[Code, ...] = ()
     harm: Harm = Harm.SCORE
     good: float = 0.0
+
+    @property
+    def part(self) -> Part:
+        """Tuning or validation."""
+        return self.group.part

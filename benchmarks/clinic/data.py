@@ -2,7 +2,7 @@
 validate with, and to score the outcome on, which no script sees.
 """  # noqa: D205
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Arrays = tuple[np.ndarray, np.ndarray]
+from benchmarks.clinic.arrays import Arrays, MissingDataError, Source
+from benchmarks.clinic.data_signals import SIGNALS
+from benchmarks.clinic.data_tables import TABLES
 
 
 class Rows(NamedTuple):
@@ -50,10 +52,6 @@ class Task:
     def with_parts(self, train: Rows, valid: Rows, test: Rows) -> "Task":
         """Return the task with other rows."""
         return replace(self, train=train, valid=valid, test=test)
-
-
-class MissingDataError(RuntimeError):
-    """A data set is not installed here."""
 
 
 def _blobs(seed: int) -> Arrays:
@@ -156,7 +154,7 @@ def _grid_points(seed: int) -> Arrays:
     return x, np.zeros(1600)
 
 
-def _table(name: str) -> Callable[[int], Arrays]:
+def _table(name: str) -> Source:
     def load(_: int) -> Arrays:
         from sklearn import datasets
 
@@ -192,7 +190,9 @@ def _fashion_rows() -> Arrays:
     return images[:, None].astype(np.float64), labels.astype(np.int64)
 
 
-SOURCES: Mapping[str, tuple[str, Callable[[int], Arrays]]] = {
+SOURCES: Mapping[str, tuple[str, Source]] = {
+    **TABLES,
+    **SIGNALS,
     "digits": ("classes", _table("digits")),
     "wine": ("classes", _table("wine")),
     "iris": ("classes", _table("iris")),

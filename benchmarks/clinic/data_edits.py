@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -210,4 +209,4 @@ def edited(task: Task, edits: tuple[tuple[str, float], ...], seed: int) -> Task:
     draw = torch.Generator().manual_seed(seed)
     for name, size in edits:
         task = DATA_EDITS[name](task, size, draw)
-    return replace(task)
+    return task

@@ -12,14 +12,12 @@ class Harm(StrEnum):
 
     ``score``: the held-out score is lower. ``claim``: the validation score that the script prints
     is further above the held-out one. ``always``: what was asked for was switched off or never
-    trained, whatever the score says. ``pace``: the score of the twin was to be had, and was not
-    reached in the same epochs; the same measure as ``score``.
+    trained, whatever the score says.
     """
 
     SCORE = "score"
     CLAIM = "claim"
     ALWAYS = "always"
-    PACE = "pace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

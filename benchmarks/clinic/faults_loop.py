@@ -123,7 +123,6 @@ LOOP_FAULTS = (
         true=(C.RATE_TOO_LOW,),
         expected=(C.STILL_IMPROVING, C.UPDATE_RATIO, *NOTHING_LEARNED, C.TRAIN_EVAL_GAP),
         needs=_ANY,
-        harm=Harm.PACE,
     ),
     Fault(
         name="one group's rate far off",
@@ -144,7 +143,6 @@ LOOP_FAULTS = (
         true=(C.PLATEAU, C.RATE_TOO_LOW),
         expected=(C.UPDATE_RATIO, *NOTHING_LEARNED, C.TRAIN_EVAL_GAP),
         needs=_ANY,
-        harm=Harm.PACE,
     ),
     Fault(
         name="stopped too early",
@@ -155,7 +153,6 @@ LOOP_FAULTS = (
         true=(C.STILL_IMPROVING, C.RATE_TOO_LOW),
         expected=(C.NOT_DECREASING, C.CLASS_NEVER_PREDICTED, C.TRAIN_EVAL_GAP),
         needs=_ANY,
-        harm=Harm.PACE,
     ),
     Fault(
         name="rate jumps in the middle",

@@ -8,6 +8,7 @@ scenario is also trained as it is, with several seeds: healthy trainings, and th
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 from benchmarks.clinic.cases import Case
@@ -19,15 +20,12 @@ from benchmarks.clinic.faults_loss import LOSS_FAULTS
 from benchmarks.clinic.faults_units import UNIT_FAULTS
 from benchmarks.clinic.pairs import PAIRS
 from benchmarks.clinic.recipe import Recipe
-from benchmarks.clinic.scenarios import SCENARIOS, SEEDS, Part, Scenario
+from benchmarks.clinic.scenarios import SCENARIOS, SEEDS, Group, Part, Scenario
 
 FAULTS = (*DATA_FAULTS, *LOSS_FAULTS, *UNIT_FAULTS, *LOOP_FAULTS)
 
-PLACES = {Part.TUNING: 2, Part.VALIDATION: 4}
+PLACES = {Group.FIRST: 2, Group.SECOND: 4, Group.THIRD: 4}
 """Scenarios for each fault and severity, and for each control."""
-
-TWIN_SEEDS = 5
-"""Seeds of every scenario as it is: all of them, for its faulty cases have a twin each."""
 
 
 def _slug(text: str) -> str:
@@ -35,11 +33,11 @@ def _slug(text: str) -> str:
 
 
 class _Turns:
-    """Hands out the scenarios of a part, those first that were used least."""
+    """Hands out the scenarios of a group, those first that were used least."""
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        self.seeds = SEEDS[part]
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.seeds = SEEDS[group]
         self._used: Counter[str] = Counter()
         self._given = 0
 
@@ -51,7 +49,7 @@ class _Turns:
         """Return scenarios in which all of these can be made, with seeds."""
         fitting = [
             each for each in SCENARIOS
-            if each.part is self.part and all(thing.fits(each.tags) for thing in things)
+            if each.group is self.group and all(thing.fits(each.tags) for thing in things)
         ]  # fmt: skip
         taken = []
         for _ in range(count if fitting else 0):
@@ -92,19 +90,15 @@ def twin_recipe(healthy: Recipe, faulty: Recipe, harms: Sequence[Harm]) -> Recip
     if Harm.CLAIM not in harms:
         return healthy
     rows = tuple(edit for edit in faulty.data if edit[0] != "leak")
-    return Recipe(**{**_fields(healthy), "data": rows, "epochs": faulty.epochs})
-
-
-def _fields(recipe: Recipe) -> dict[str, object]:
-    return {name: getattr(recipe, name) for name in Recipe.__dataclass_fields__}
+    return replace(healthy, data=rows, epochs=faulty.epochs)
 
 
 def _case(scenario: Scenario, seed: int, recipe: Recipe, **rest: object) -> Case:
     fault, severity = str(rest["fault"]), rest.get("severity", 0)
-    parts = (scenario.part, scenario.name.replace("/", "."), _slug(fault), severity, seed)
+    parts = (scenario.group, scenario.name.replace("/", "."), _slug(fault), severity, seed)
     return Case(
         id="_".join(map(str, parts)),
-        part=scenario.part,
+        group=scenario.group,
         scenario=scenario.name,
         data=scenario.data,
         network=scenario.network,
@@ -117,7 +111,7 @@ def _case(scenario: Scenario, seed: int, recipe: Recipe, **rest: object) -> Case
 def _single_faults(turns: _Turns) -> Iterator[Case]:
     for fault in FAULTS:
         for level in range(len(fault.levels)):
-            for scenario, seed in turns.take(fault, PLACES[turns.part]):
+            for scenario, seed in turns.take(fault, PLACES[turns.group]):
                 if fault.void_with not in scenario.tags:
                     yield _faulty((fault,), (level,), scenario, seed, level + 1)
 
@@ -134,10 +128,10 @@ def _pairs(turns: _Turns) -> Iterator[Case]:
 
 def _healthy(turns: _Turns) -> Iterator[Case]:
     for scenario in SCENARIOS:
-        for seed in turns.seeds[:TWIN_SEEDS] if scenario.part is turns.part else ():
+        for seed in turns.seeds if scenario.group is turns.group else ():
             yield _plain(scenario, seed)
     for control in CONTROLS:
-        for scenario, seed in turns.take(control, PLACES[turns.part]):
+        for scenario, seed in turns.take(control, PLACES[turns.group]):
             recipe = control.change.apply(scenario.recipe)
             yield _case(
                 scenario, seed, recipe, twin=recipe, fault=control.name, severity=0,
@@ -154,16 +148,16 @@ def _plain(scenario: Scenario, seed: int) -> Case:
 
 @cache
 def all_cases() -> tuple[Case, ...]:
-    """Return every case, the parts one after the other; each once."""
+    """Return every case, the groups one after the other; each once."""
     found: dict[str, Case] = {}
-    for part in Part:
-        turns = _Turns(part)
+    for group in Group:
+        turns = _Turns(group)
         for case in (*_single_faults(turns), *_pairs(turns), *_healthy(turns)):
             found.setdefault(case.id, case)
     return tuple(found.values())
 
 
-def a_slice(part: Part = Part.VALIDATION) -> tuple[Case, ...]:
+def a_slice(part: Part = Part.TUNING) -> tuple[Case, ...]:
     """Return one case a fault, its gravest, and as many healthy ones.
 
     For a quick look: the tests train these alone.

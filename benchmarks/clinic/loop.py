@@ -1,6 +1,7 @@
 """The loop of a script that learns from rows: as most people write it, faults where they happen."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +76,7 @@ def train_epoch(session: Session, schedule: Any, history: History, observer: Obs
     total = 0.0
     if "zeroed once an epoch" in habits:
         optimizer.zero_grad()
-    for index, (x, y) in enumerate(session.train_loader):
+    for index, (x, y) in enumerate(batches(session)):
         if zeroes(habits) and index % accumulated == 0:
             optimizer.zero_grad()
         loss = loss_fn(model(x), y)
@@ -87,16 +88,38 @@ def train_epoch(session: Session, schedule: Any, history: History, observer: Obs
         if "clipped" in habits:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         if (index + 1) % accumulated == 0 or index + 1 == len(session.train_loader):
-            optimizer.step()
+            _update(session)
         if schedule is not None:
             schedule.step()
         total += loss.item() * accumulated
     return total / len(session.train_loader)
 
 
-def zeroes(habits: tuple[str, ...]) -> bool:
-    """Return whether the script zeroes the gradients before a backward pass."""
-    return not {"zeroed once an epoch", "never zeroed"} & set(habits)
+def _update(session: Session) -> None:
+    session.optimizer.step()
+    if zeroes(session.recipe.habits, is_after=True):
+        session.optimizer.zero_grad(set_to_none=False)
+
+
+def batches(session: Session) -> Iterator[tuple[Tensor, Tensor]]:
+    """Return the batches of an epoch: from the loader, or cut by the script from its tensors."""
+    if "batches by index" not in session.recipe.habits:
+        yield from session.train_loader
+        return
+    x, y = session.task.train
+    is_shuffled = "not shuffled" not in session.recipe.habits
+    order = torch.randperm(len(x)) if is_shuffled else torch.arange(len(x))
+    size = session.train_loader.batch_size or 1
+    for i in range(len(session.train_loader)):
+        chosen = order[i * size : (i + 1) * size]
+        yield x[chosen], y[chosen]
+
+
+def zeroes(habits: tuple[str, ...], *, is_after: bool = False) -> bool:
+    """Return whether the script zeroes the gradients before a backward pass, or after a step."""
+    if {"zeroed once an epoch", "never zeroed"} & set(habits):
+        return False
+    return is_after == ("zeroed after the step" in habits)
 
 
 def penalised(loss: Tensor, model: nn.Module, x: Tensor, habits: tuple[str, ...]) -> Tensor:
@@ -112,8 +135,10 @@ def validate(session: Session) -> tuple[float, float]:
     """Return mean loss and score of the validation rows."""
     session.model.eval()
     total, outputs = 0.0, []
-    with torch.no_grad():
-        for x, y in session.valid_loader:
+    is_at_once = "validated at once" in session.recipe.habits
+    parts = [tuple(session.task.valid)] if is_at_once else session.valid_loader
+    with torch.inference_mode() if is_at_once else torch.no_grad():
+        for x, y in parts:
             out = session.model(x)
             total += float(session.loss_fn(out, y))
             outputs.append(out[0] if isinstance(out, tuple) else out)
@@ -123,5 +148,5 @@ def validate(session: Session) -> tuple[float, float]:
         session.task.valid.y,
         is_probability=takes_probabilities(session.recipe),
     )
-    loss = total / max(1, len(session.valid_loader))
+    loss = total / max(1, len(parts))
     return loss if math.isfinite(loss) else math.nan, claimed

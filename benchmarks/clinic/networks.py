@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from benchmarks.clinic import networks_dense as dense
 from benchmarks.clinic import networks_generative as generative
+from benchmarks.clinic import networks_signals as signals
 from benchmarks.clinic import networks_special as special
+from benchmarks.clinic import networks_stacks as stacks
 from benchmarks.clinic.recipe import Edit, Option
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
@@ -40,9 +42,28 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "tied": generative.Tied,
     "deep_vae": generative.DeepVae,
     "small_gan": generative.SmallGan,
+    "funnel": stacks.Funnel,
+    "in_place": stacks.InPlace,
+    "logistic": stacks.Logistic,
+    "shared": stacks.Shared,
+    "after_norm": stacks.AfterNorm,
+    "swish": stacks.Swish,
+    "sloped": stacks.Sloped,
+    "selu_taper": stacks.SeluTaper,
+    "lenet": signals.LeNet,
+    "residual_cnn": signals.ResidualCnn,
+    "time_cnn": signals.TimeCnn,
+    "stacked_rnn": signals.StackedRnn,
+    "cell_rnn": signals.CellRnn,
+    "two_lstms": signals.TwoLstms,
+    "both_ways": signals.BothWays,
+    "attention": signals.Attention,
+    "deep_autoencoder": signals.DeepAutoencoder,
+    "wide_vae": signals.WideVae,
+    "leaky_gan": signals.LeakyGan,
 }
 
-REBUILDING = ("autoencoder", "vae", "tied", "deep_vae")
+REBUILDING = ("autoencoder", "vae", "tied", "deep_vae", "deep_autoencoder", "wide_vae")
 OF_THE_LOSS = ("beta",)
 """Options that are no argument of a network."""
 
@@ -142,6 +163,11 @@ def _he(model: nn.Module, _: float) -> None:
         nn.init.zeros_(layer.bias)
 
 
+def _orthogonal(model: nn.Module, _: float) -> None:
+    for layer in hidden_of(model):
+        nn.init.orthogonal_(layer.weight, gain=nn.init.calculate_gain("relu"))
+
+
 WEIGHT_EDITS: Mapping[str, Callable[[nn.Module, float], None]] = {
     "head times": _head_times,
     "bias of half": _bias_of_half,
@@ -156,6 +182,7 @@ WEIGHT_EDITS: Mapping[str, Callable[[nn.Module, float], None]] = {
     "recurrent times": _recurrent_times,
     "biases zero": _biases_zero,
     "he": _he,
+    "orthogonal": _orthogonal,
 }
 
 

@@ -48,10 +48,8 @@ class DenseSkip(Dense):
 class GeluNet(Dense):
     """GELU by function."""
 
-    def __init__(self, inputs: int, outputs: int, *, width: int = 48, head: str = "none",
-                 activation: str = "gelu") -> None:  # fmt: skip
+    def __init__(self, inputs: int, outputs: int, *, width: int = 48, head: str = "none") -> None:
         super().__init__(width, outputs, head=head)
-        del activation
         self.lift, self.mix = nn.Linear(inputs, width), nn.Linear(width, width)
 
     def features(self, x: Tensor) -> Tensor:

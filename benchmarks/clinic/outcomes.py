@@ -83,7 +83,6 @@ def _always(case: Case, outcome: Outcome, twin: Outcome, seeds: Sequence[Outcome
 
 _IS_WORSE: Mapping[Harm, Callable[[Case, Outcome, Outcome, Sequence[Outcome]], bool]] = {
     Harm.SCORE: _is_lower,
-    Harm.PACE: _is_lower,
     Harm.CLAIM: _claims_more,
     Harm.ALWAYS: _always,
 }

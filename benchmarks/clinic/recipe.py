@@ -15,16 +15,16 @@ class Recipe:
 
     Args:
         rate: Learning rate.
-        optimizer: ``adam``, ``adamw``, ``sgd`` or ``rmsprop``.
-        momentum: Of ``sgd``.
+        optimizer: ``adam``, ``adamw``, ``sgd``, or another of ``session.OPTIMIZERS``.
+        momentum: Of ``sgd`` and ``nesterov``.
         weight_decay: Of every parameter.
         batch: Rows of a batch.
         epochs: Passes over the training rows.
-        schedule: Of the rate: empty, ``cosine``, ``one cycle``, ``warm up`` or ``collapse``.
+        schedule: Of the rate: empty, ``cosine``, or another of ``session.SCHEDULES``.
         loss: Which loss (``losses.py``); ``standard`` is the right one for the data.
         options: Arguments of the network.
         data: Changes of the rows, in order (``data_edits.py``).
-        weights: Changes of the fresh network, in order (``weight_edits.py``).
+        weights: Changes of the fresh network, in order (``networks.py``).
         habits: What the loop does otherwise than most (``loop.py``).
     """
 

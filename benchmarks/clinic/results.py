@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.clinic import judging
 from benchmarks.clinic.cache import Cache, training_key
 from benchmarks.clinic.cases import Case
 from benchmarks.clinic.figures import Figures, Judged, figures_of
@@ -35,8 +34,7 @@ class Clinic:
     @classmethod
     def of(cls, cases: Sequence[Case], cache: Cache) -> "Clinic":
         """Return what a cache knows of these cases; those not trained yet are left out."""
-        judged, outcomes, keys = [], [], set()
-        is_judged = judging.is_there()
+        judged, outcomes, keys, is_judged = [], [], set(), True
         for case in cases:
             outcome = outcome_in(cache, case, case.recipe)
             twins = [outcome_in(cache, each, case.twin) for each in twin_seeds(case)]

@@ -5,12 +5,10 @@ that an interrupted run goes on where it was. Words are mapped to codes later, w
 """
 
 import contextlib
-import multiprocessing
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache as once
 from pathlib import Path
@@ -21,7 +19,7 @@ from benchmarks.clinic.cases import Case
 from benchmarks.clinic.rival_installed import is_installed
 from benchmarks.clinic.rival_names import RIVALS, Rival
 from benchmarks.clinic.rival_watching import Together
-from benchmarks.clinic.runner import Job, do_job, jobs_of, one_thread
+from benchmarks.clinic.runner import do_all, jobs_of, workers
 from benchmarks.clinic.training import Outcome, run_case
 
 WATCHING = (
@@ -117,38 +115,14 @@ def run_rivals(
     say(f"{len(ours)} trainings under rivals to be done, {len(theirs)} without")
     if not ours and not theirs:
         return []
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_start, initargs=(list(sys.path),)
-    )
-    with pool:
-        try:
-            return _collect(pool, (theirs, list(ours.values())), cache, lines, say)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with workers(processes) as pool:
+        errors = do_all(pool, theirs, cache, say)
+        return errors + _do_ours(pool, list(ours.values()), lines, say)
 
 
-def _start(path: list[str]) -> None:
-    sys.path[:] = path
-    one_thread()
-
-
-def _collect(
-    pool: ProcessPoolExecutor,
-    jobs: tuple[Sequence[Job], Sequence[RivalJob]],
-    cache: Cache,
-    lines: Lines,
-    say: Say,
-) -> list[str]:
+def _do_ours(pool: Executor, jobs: Sequence[RivalJob], lines: Lines, say: Say) -> list[str]:
     errors = []
-    for future in as_completed([pool.submit(do_job, job) for job in jobs[0]]):
-        done = future.result()
-        if done.outcome is None:
-            errors.append(done.error)
-        else:
-            cache.outcomes.add(done.key, **done.outcome.to_json())
-    futures = [pool.submit(do_rival_job, job) for job in jobs[1]]
+    futures = [pool.submit(do_rival_job, job) for job in jobs]
     for count, future in enumerate(as_completed(futures), 1):
         key, entry, error = future.result()
         if error:
@@ -165,7 +139,7 @@ def cost_cases(cases: Iterable[Case]) -> list[Case]:
     first: dict[str, Case] = {}
     for case in cases:
         if case.fault == "none":
-            first.setdefault(f"{case.part} {case.scenario}", case)
+            first.setdefault(case.scenario, case)
     return list(first.values())
 
 

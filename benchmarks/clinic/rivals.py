@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clinic.__main__ import FOLDER
 from benchmarks.clinic.cache import Cache, Lines
 from benchmarks.clinic.cases import Case
+from benchmarks.clinic.command_line import add_options, chosen, say
 from benchmarks.clinic.figures import Figures, Judged, Share, figures_of
 from benchmarks.clinic.grid import all_cases
 from benchmarks.clinic.results import Clinic
@@ -204,19 +204,14 @@ def result_of(
 
 
 def _plain(figures: Figures) -> dict[str, Any]:
-    shares = figures.precision.values()
-    all_of_them = Share(sum(each.hits for each in shares), sum(each.total for each in shares))
-    return figures.to_json() | {"precision_of_all": all_of_them.to_json()}
+    plain = figures.to_json()
+    return plain | {"precision_of_all": _summed(plain["precision"])}
 
 
 def options() -> argparse.ArgumentParser:
     """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.clinic.rivals", description=__doc__)
-    parser.add_argument("--part", choices=[part.value for part in Part], help="only this half")
-    parser.add_argument("--only", metavar="TEXT", default="", help="cases with this in their id")
-    parser.add_argument("--judge", action="store_true", help="train nothing; judge what there is")
-    parser.add_argument("--processes", type=int, default=2, metavar="N")
-    parser.add_argument("--cache", type=Path, default=FOLDER, metavar="FOLDER")
+    add_options(parser)
     parser.add_argument("--programs", type=int, default=3, metavar="SEEDS", help="0: none")
     parser.add_argument("--packages", type=Path, metavar="FOLDER", help="where rivals are")
     return parser
@@ -227,25 +222,24 @@ def main(arguments: list[str] | None = None) -> int:
     given = options().parse_args(arguments)
     if given.packages is not None:
         sys.path.append(str(given.packages.resolve()))
-    everything = available(all_cases(), _say)
-    cases = [case for case in everything if given.part in {None, case.part.value}]
-    cases = [case for case in cases if given.only in case.id]
-    cache, rivals = Cache(given.cache), rivals_here(_say)
+    everything = available(all_cases(), say)
+    cases = chosen(everything, given)
+    cache, rivals = Cache(given.cache), rivals_here(say)
     errors: list[str] = []
     try:
         if not given.judge:
-            errors = run_rivals(cases, rivals, cache, processes=given.processes, say=_say)
+            errors = run_rivals(cases, rivals, cache, processes=given.processes, say=say)
         if not given.judge and not given.only:
-            run_programs(rivals, lines_of(cache), seeds=given.programs, say=_say)
+            run_programs(rivals, lines_of(cache), seeds=given.programs, say=say)
     except KeyboardInterrupt:
-        _say(f"interrupted; what was done is kept in {given.cache}, and the next run goes on")
+        say(f"interrupted; what was done is kept in {given.cache}, and the next run goes on")
         return 130
     result = result_of(rivals, cases if given.only else everything, cache, given.programs)
     if not given.only:
         keep("clinic_rivals", result)
     _show(result)
     for error in errors:
-        _say(error)
+        say(error)
     return 1 if errors else 0
 
 
@@ -255,11 +249,7 @@ def _show(result: Mapping[str, Any]) -> None:
     for part in result["parts"]:
         print(f"\n{part}\n\n{table(result, part, relume)}")
     for name in result["disturbed"]:
-        _say(f"disturbed by a rival: {name}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+        say(f"disturbed by a rival: {name}")
 
 
 if __name__ == "__main__":

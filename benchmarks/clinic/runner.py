@@ -4,19 +4,22 @@ import multiprocessing
 import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.clinic import judging
+from benchmarks.clinic.arrays import MissingDataError
 from benchmarks.clinic.cache import Cache, training_key
 from benchmarks.clinic.cases import Case
-from benchmarks.clinic.data import SOURCES, MissingDataError, load
+from benchmarks.clinic.data import SOURCES, load
 from benchmarks.clinic.recipe import Recipe
 from benchmarks.clinic.scenarios import SEEDS
 from benchmarks.clinic.training import Outcome, run_case
+from relume.runs.query import RUN_FILE
 
 Say = Callable[[str], None]
 
@@ -49,11 +52,23 @@ def do_job(job: Job) -> Done:
         outcome = run_case(job.case, recipe=job.recipe, out=job.out)
     except Exception:  # noqa: BLE001
         return Done(job.key, None, error=f"{job.case.id}\n{traceback.format_exc()}")
-    has_steps = job.out is not None and (job.out / judging.RUN_FILE).is_file()
+    has_steps = job.out is not None and (job.out / RUN_FILE).is_file()
     return Done(job.key, outcome, has_steps)
 
 
-def one_thread() -> None:
+@contextmanager
+def workers(count: int) -> Iterator[Executor]:
+    """Yield a pool of fresh processes; an error drops what is not begun yet."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
     """Let torch use one thread; Ctrl-C is for the process that hands out the jobs."""
     import torch
 
@@ -75,8 +90,8 @@ def available(cases: Iterable[Case], say: Say) -> list[Case]:
 
 
 def twin_seeds(case: Case) -> list[Case]:
-    """Return the case with every seed of its part, its own first, to train its twins by."""
-    seeds = sorted(SEEDS[case.part], key=lambda seed: seed != case.seed)
+    """Return the case with every seed of its group, its own first, to train its twins by."""
+    seeds = sorted(SEEDS[case.group], key=lambda seed: seed != case.seed)
     return [replace(case, seed=seed) for seed in seeds]
 
 
@@ -97,28 +112,18 @@ def jobs_of(cases: Sequence[Case], cache: Cache, *, is_watched: bool = True) -> 
 
 
 def train_all(cases: Sequence[Case], cache: Cache, *, processes: int, say: Say) -> list[str]:
-    """Train what is not cached; return the tracebacks of what went wrong on our side.
-
-    Nothing is watched where there are no rules yet that could read a record.
-    """
-    jobs = jobs_of(cases, cache, is_watched=judging.is_there())
+    """Train what is not cached; return the tracebacks of what went wrong on our side."""
+    jobs = jobs_of(cases, cache)
     say(f"{len(jobs)} trainings to be done for {len(cases)} cases")
-    errors: list[str] = []
     if not jobs:
-        return errors
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=one_thread) as pool:
-        try:
-            _collect(pool, jobs, cache, errors, say)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return errors
+        return []
+    with workers(processes) as pool:
+        return do_all(pool, jobs, cache, say)
 
 
-def _collect(
-    pool: Executor, jobs: Sequence[Job], cache: Cache, errors: list[str], say: Say
-) -> None:
+def do_all(pool: Executor, jobs: Sequence[Job], cache: Cache, say: Say) -> list[str]:
+    """Do jobs and keep what they give; return the tracebacks of what went wrong on our side."""
+    errors = []
     futures = [pool.submit(do_job, job) for job in jobs]
     watched = {job.key for job in jobs if job.out is not None}
     for count, future in enumerate(as_completed(futures), 1):
@@ -131,6 +136,7 @@ def _collect(
             cache.records.add(cache.record_key(done.key), has_steps=done.has_steps)
         if count % 100 == 0:
             say(f"{count} of {len(jobs)}")
+    return errors
 
 
 def outcome_in(cache: Cache, case: Case, recipe: Recipe) -> Outcome | None:
@@ -141,11 +147,8 @@ def outcome_in(cache: Cache, case: Case, recipe: Recipe) -> Outcome | None:
     return Outcome(**{name: entry[name] for name in Outcome.__dataclass_fields__})
 
 
-def judge_all(cases: Sequence[Case], cache: Cache, *, say: Say) -> list[str]:
+def judge_all(cases: Sequence[Case], cache: Cache) -> list[str]:
     """Judge the run files that the present rules have not judged; return what went wrong."""
-    if not judging.is_there():
-        say("there are no rules yet: outcomes only")
-        return []
     errors = []
     for case in cases:
         key = training_key(case, case.recipe)

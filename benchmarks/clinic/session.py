@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.clinic.cases import Case
-from benchmarks.clinic.data import Rows, Task, load
+from benchmarks.clinic.data import Task, load
 from benchmarks.clinic.data_edits import edited
 from benchmarks.clinic.losses import Loss, loss_of
 from benchmarks.clinic.networks import REBUILDING, build, edit_weights, trunk_of
@@ -68,11 +68,7 @@ def _loaders(task: Task, recipe: Recipe, seed: int) -> tuple[DataLoader[Any], Da
         drop_last=batch > 1 and len(task.train.x) % batch == 1,
         generator=torch.Generator().manual_seed(seed),
     )
-    return loader, _in_order(task.valid)
-
-
-def _in_order(rows: Rows) -> DataLoader[Any]:
-    return DataLoader(TensorDataset(*rows), batch_size=100)
+    return loader, DataLoader(TensorDataset(*task.valid), batch_size=100)
 
 
 Groups = list[dict[str, Any]]
@@ -118,7 +114,26 @@ OPTIMIZERS: Mapping[str, Callable[[Groups, Recipe], torch.optim.Optimizer]] = {
         groups, lr=r.rate, momentum=r.momentum, weight_decay=r.weight_decay
     ),
     "rmsprop": lambda groups, r: _O.RMSprop(groups, lr=r.rate, weight_decay=r.weight_decay),
+    "nesterov": lambda groups, r: _O.SGD(
+        groups, lr=r.rate, momentum=r.momentum, weight_decay=r.weight_decay, nesterov=True
+    ),
+    "nadam": lambda groups, r: _O.NAdam(groups, lr=r.rate, weight_decay=r.weight_decay),
+    "radam": lambda groups, r: _O.RAdam(groups, lr=r.rate, weight_decay=r.weight_decay),
+    "adagrad": lambda groups, r: _O.Adagrad(groups, lr=r.rate, weight_decay=r.weight_decay),
 }
+
+
+class FadingByHand:
+    """A rate that a script lets fade to a tenth by writing it into the groups."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        self.groups, self.factor = optimizer.param_groups, 0.1 ** (1 / max(1, steps))
+
+    def step(self) -> None:
+        """Lower the rate of every group a little."""
+        for group in self.groups:
+            group["lr"] *= self.factor
+
 
 _S = torch.optim.lr_scheduler
 SCHEDULES: Mapping[str, Callable[[torch.optim.Optimizer, int], Any]] = {
@@ -127,6 +142,8 @@ SCHEDULES: Mapping[str, Callable[[torch.optim.Optimizer, int], Any]] = {
     "one cycle": lambda optimizer, steps: _S.OneCycleLR(
         optimizer, max_lr=optimizer.defaults["lr"], total_steps=steps
     ),
+    "steps": lambda optimizer, steps: _S.StepLR(optimizer, max(1, steps // 3), gamma=0.4),
+    "by hand": FadingByHand,
     "warm up": lambda optimizer, steps: _S.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / (0.1 * steps))
     ),

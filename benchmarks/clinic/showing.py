@@ -5,20 +5,20 @@ from pathlib import Path
 from benchmarks.clinic.cache import Cache, training_key
 from benchmarks.clinic.figures import FEW, Judged, worst
 from benchmarks.clinic.grid import all_cases
-from benchmarks.clinic.judging import RUN_FILE
 from benchmarks.clinic.outcomes import Label
 from benchmarks.clinic.results import Clinic
 from benchmarks.clinic.runner import findings_in, outcome_in, twin_seeds
 from benchmarks.clinic.scenarios import Part
 from relume.diagnosis.codes import Code
 from relume.errors import RunFileError
-from relume.runs.query import read_run
+from relume.runs.query import RUN_FILE, read_run
 
 
 def tables(clinic: Clinic) -> str:
     """Return labels by part, faults that did no harm, and the figures where there are any."""
     lines = [f"{len(clinic.judged)} cases, {clinic.cpu_s / 60:.1f} CPU minutes with their twins"]
-    for part in Part:
+    parts = [part for part in Part if clinic.in_part(part)]
+    for part in parts:
         counts = clinic.labels(part)
         lines.append(f"{part:12}" + "  ".join(f"{label} {counts[label]}" for label in Label))
     dropped = [each.case.id for each in clinic.judged if each.label is Label.DROPPED]
@@ -28,7 +28,7 @@ def tables(clinic: Clinic) -> str:
         if counts[Label.HARMLESS]:
             lines.append(f"  {counts[Label.HARMLESS]:2} of {counts.total():2}  {fault}")
     if clinic.is_judged:
-        lines += [line for part in Part for line in _of_part(clinic, part)]
+        lines += [line for part in parts for line in _of_part(clinic, part)]
     return "\n".join(lines)
 
 
@@ -96,4 +96,4 @@ def _facts(path: Path) -> list[str]:
         run = read_run(path)
     except RunFileError as error:
         return [str(error)]
-    return [f"fact      {fact}" for fact in getattr(run, "facts", ())]
+    return [f"fact      {fact}" for fact in run.facts]

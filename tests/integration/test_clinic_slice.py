@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.clinic.arrays import MissingDataError
 from benchmarks.clinic.cases import Case
-from benchmarks.clinic.data import MissingDataError
 from benchmarks.clinic.grid import a_slice
 from benchmarks.clinic.judging import findings_of
 from benchmarks.clinic.scenarios import Part

@@ -1,12 +1,13 @@
 """The grid of the clinic: its parts are apart, and every code and fault has its cases."""
 
+import hashlib
 from collections import Counter
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 
 from benchmarks.clinic.grid import FAULTS, a_slice, all_cases
-from benchmarks.clinic.scenarios import SCENARIOS, SEEDS, Part
+from benchmarks.clinic.scenarios import SCENARIOS, SEEDS, Group, Part
 from relume.diagnosis.codes import Code
 
 
@@ -14,11 +15,21 @@ def _of(part):
     return [case for case in all_cases() if case.part is part]
 
 
-def test_parts_share_no_data_no_network_and_no_seed():
+def test_groups_share_no_data_no_network_and_no_seed():
     for what in ("data", "network", "seed"):
-        tuning, validation = ({getattr(case, what) for case in _of(part)} for part in Part)
-        assert tuning
-        assert not tuning & validation, what
+        of_each = [{getattr(c, what) for c in all_cases() if c.group is group} for group in Group]
+        assert all(of_each)
+        assert not any(one & other for one, other in combinations(of_each, 2)), what
+
+
+def test_only_the_last_group_validates():
+    assert {case.group for case in _of(Part.VALIDATION)} == {Group.THIRD}
+    assert len(_of(Part.VALIDATION)) >= 400
+
+
+def test_cases_of_the_older_groups_keep_their_names():
+    ids = "\n".join(case.id for case in _of(Part.TUNING))
+    assert hashlib.sha256(ids.encode()).hexdigest().startswith("4d05da813ad3")
 
 
 @pytest.mark.parametrize("part", Part)
@@ -60,20 +71,21 @@ def test_expectations_never_repeat_what_is_true_of_healthy_cases():
 
 def test_every_scenario_is_trained_as_it_is_with_every_seed():
     plain = Counter(case.scenario for case in all_cases() if case.fault == "none")
-    assert plain == {each.name: len(SEEDS[each.part]) for each in SCENARIOS}
+    assert plain == {each.name: len(SEEDS[each.group]) for each in SCENARIOS}
 
 
-def test_slice_has_every_fault_and_as_many_healthy():
-    chosen = a_slice()
+@pytest.mark.parametrize("part", Part)
+def test_slice_has_every_fault_and_as_many_healthy(part):
+    chosen = a_slice(part)
     assert {case.fault for case in chosen if case.is_faulty} == {fault.name for fault in FAULTS}
     assert sum(not case.is_faulty for case in chosen) == len(FAULTS)
 
 
 def test_no_case_is_made_where_a_fault_changes_nothing():
     void = {fault.name: fault.void_with for fault in FAULTS if fault.void_with}
-    tags = {(each.part, each.name): each.tags for each in SCENARIOS}
+    tags = {(each.group, each.name): each.tags for each in SCENARIOS}
     cases = [case for case in all_cases() if set(case.fault.split(" + ")) & set(void)]
     assert cases
     for case in cases:
         for name in case.fault.split(" + "):
-            assert void.get(name, "") not in tags[case.part, case.scenario]
+            assert void.get(name, "") not in tags[case.group, case.scenario]

@@ -37,8 +37,7 @@ def trained(tmp_path):
     return cache
 
 
-def test_trainings_run_in_a_process_and_only_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(judging, "is_there", lambda: True)
+def test_trainings_run_in_a_process_and_only_once(tmp_path):
     said = []
     assert runner.train_all(CASES[:1], Cache(tmp_path), processes=1, say=said.append) == []
     assert said == ["1 trainings to be done for 1 cases"]
@@ -61,14 +60,13 @@ def test_a_changed_rule_judges_again_and_trains_nothing(trained, monkeypatch):
         calls.append(folder.name)
         return [{"code": "RLM001", "severity": "warning", "consequences": []}]
 
-    monkeypatch.setattr(judging, "is_there", lambda: True)
     monkeypatch.setattr(judging, "findings_of", findings_of)
     for _ in range(2):
-        assert runner.judge_all(CASES, trained, say=print) == []
+        assert runner.judge_all(CASES, trained) == []
     assert len(calls) == len(CASES)
     monkeypatch.setattr(caching, "judging_digest", lambda: "another")
     assert runner.findings_in(trained, CASES[0]) is None
-    runner.judge_all(CASES, trained, say=print)
+    runner.judge_all(CASES, trained)
     assert len(calls) == 2 * len(CASES)
     assert runner.jobs_of(CASES, trained) == []
 
@@ -81,11 +79,7 @@ def test_a_changed_rule_judges_again_and_trains_nothing(trained, monkeypatch):
     assert as_json(clinic)["cases"][PLAIN.id]["found"] == ["w RLM001"]
 
 
-def test_without_rules_there_are_outcomes_alone(trained, monkeypatch):
-    monkeypatch.setattr(judging, "is_there", lambda: False)
-    said = []
-    assert runner.judge_all(CASES, trained, say=said.append) == []
-    assert said == ["there are no rules yet: outcomes only"]
+def test_what_is_not_judged_has_outcomes_alone(trained):
     clinic = Clinic.of(CASES, trained)
     assert not clinic.is_judged
     assert "precision" not in showing.tables(clinic)

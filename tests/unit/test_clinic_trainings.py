@@ -14,6 +14,7 @@ from benchmarks.clinic.loop import History, set_mode, train_epoch
 from benchmarks.clinic.networks import WEIGHT_EDITS
 from benchmarks.clinic.observer import NoObserver
 from benchmarks.clinic.runner import available, do_job, jobs_of, outcome_in, twin_seeds
+from benchmarks.clinic.scenarios import Part
 from benchmarks.clinic.scoring import likeness, score
 from benchmarks.clinic.session import set_up, task_of
 from benchmarks.clinic.training import run_case
@@ -42,8 +43,9 @@ def test_every_edit_and_habit_of_the_grid_is_known():
         assert case.data in SOURCES
 
 
-def test_every_case_of_the_slice_takes_a_step():
-    for case in available(a_slice(), print):
+@pytest.mark.parametrize("part", Part)
+def test_every_case_of_a_slice_takes_a_step(part):
+    for case in available(a_slice(part), print):
         session = set_up(case, case.recipe, task_of(case, case.recipe))
         if session.task.kind != "generated":
             x, y = next(iter(session.train_loader))
