@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
 from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
 from relume.observe.loss_watch import LossWatch
@@ -167,6 +165,8 @@ class Output:
 
     def _take_up(self, step: int, tallies: Sequence[Tally]) -> None:
         """Add what sites and weights saw since the last time to the open window."""
+        if self._weights is not None:
+            self._weights.settle()
         self._window.add_layers([tally.end_window(step) for tally in tallies])
         if self._weights is not None:
             self._window.add_weights(self._weights.window())
