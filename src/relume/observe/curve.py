@@ -52,7 +52,9 @@ class OpenCurve:
                 self._buckets[place // self._bucket_steps].add(loss)
             self._waiting.clear()
         columns = np.array([bucket.numbers() for bucket in self._buckets]).reshape(-1, 5).T
-        return Curve(self._bucket_steps, *columns[:4].copy(), columns[4].astype(np.int64))
+        mean, least, greatest, rate = columns[:4].copy()
+        nonfinite = columns[4].astype(np.int64)
+        return Curve(self._bucket_steps, mean, least, greatest, rate, nonfinite)
 
     def _double(self) -> None:
         """Merge adjacent pairs of buckets."""
