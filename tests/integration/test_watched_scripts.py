@@ -165,3 +165,25 @@ def test_both_ranks_of_a_distributed_training_are_recorded(python, tmp_path):
     assert names == ["run-rank1.sqlite", "run.sqlite"]
     run = check_run(recording, "data_parallel")
     assert sum(part.rows for part in activity_of(run, 0)) == 2 * 8 * 16  # ranks, steps, batch
+
+
+def test_sharded_weights_are_listed_and_the_units_seen(python, tmp_path):
+    """A model sharded by parameter and one that is flattened; no value of a weight is read."""
+    recording = both(python, tmp_path, "sharded", BEFORE, TORCHRUN)
+    names = sorted(path.name for path in recording.glob("*.sqlite"))
+    assert names == ["run-rank1.sqlite", "run.sqlite"]
+    run = read_run(recording)
+    assert run.info.result == {"notes": []}
+    assert run.last_step in {15, 16}  # the second optimizer leads once the first is gone
+    assert not run.weights
+    assert [(layer.name, layer.place) for layer in run.layers] == [
+        ("act", "sharded.py:24"),
+        ("gelu(inner)", "sharded.py:25"),
+        ("FullyShardedDataParallel.act", "sharded.py:24"),
+        ("gelu in FullyShardedDataParallel", "sharded.py:25"),
+    ]
+    for index, layer in enumerate(run.layers):
+        rows = sum(part.rows for part in activity_of(run, index))
+        assert rows == 2 * 8 * 8, layer.name  # ranks, steps, batch
+    sharded = {each.place for each in run.unobserved if each.what == "weights sharded by FSDP"}
+    assert sharded == {"hidden", "inner", "out", "FullyShardedDataParallel"}

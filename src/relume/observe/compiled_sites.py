@@ -13,7 +13,7 @@ from relume.observe.naming import Names
 from relume.observe.ownership import unit_axis
 from relume.observe.rectifiers import Reading
 from relume.observe.tally import Tally
-from relume.observe.tap import ArmedTap, is_recomputing, moments
+from relume.observe.tap import ArmedTap, is_recomputing
 from relume.observe.unobserved import Unobserved
 from relume.observe.where import is_nothing_else
 
@@ -56,7 +56,7 @@ class Receiver:
         else:
             self.tally.add_output(value, self.reading, self.tap.new_rows(self.tally, value))
             if self.reading.slope is not None:
-                self.tally.slopes += moments(self.reading.slope)
+                self.tally.add_slopes(self.reading.slope)
 
 
 class Layers:

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from relume.observe.late import read_scalars
 from relume.observe.pending import Ended
 from relume.runs.loss_curve import Curve
 
@@ -47,7 +47,7 @@ class OpenCurve:
     def value(self) -> Curve:
         """Return the curve so far; cost: linear in the number of buckets."""
         if self._waiting:
-            values = torch.stack([loss for _, loss in self._waiting]).tolist()
+            values = read_scalars([loss for _, loss in self._waiting])
             for (place, _), loss in zip(self._waiting, values, strict=True):
                 self._buckets[place // self._bucket_steps].add(loss)
             self._waiting.clear()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from relume.kernels.weight_norms import Norm, distance, joined, keep, norm
+from relume.observe.late import read_scalars
 from relume.observe.tally import Tally
 from relume.runs.records import Counts, Moments, Sums
 
@@ -196,12 +197,10 @@ class Flows:
 
     def settle(self) -> None:
         """Read what was noted on other devices than the CPU; call it once a window."""
-        if not self._pending:
-            return
-        values = torch.stack([value.float() for _, _, value in self._pending]).tolist()
-        for (tally, what, _), value in zip(self._pending, values, strict=True):
+        pending, self._pending = self._pending, []
+        values = read_scalars([value for _, _, value in pending])
+        for (tally, what, _), value in zip(pending, values, strict=True):
             _add(tally, what, value)
-        self._pending.clear()
 
     def room(self, weight: Tensor) -> Tensor:
         """Return memory for something like a weight, which is kept for the next one."""

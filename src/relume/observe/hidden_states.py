@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from relume.observe.plain import is_plain
+from relume.observe.sharding import is_readable
 from relume.observe.visited import Named
 from relume.runs.facts import RecurrentFacts
 
@@ -216,6 +217,8 @@ def recurrent_matrix(module: nn.Module) -> Tensor | None:
         weight = getattr(module, "weight_hh", None)
     units = getattr(module, "hidden_size", 0)
     if not isinstance(weight, Tensor) or weight.ndim != 2 or weight.shape[1] != units:
+        return None
+    if not is_readable(weight):
         return None
     return weight.detach()[2 * units : 3 * units] if len(weight) > units else weight.detach()
 

@@ -39,6 +39,7 @@ class Inventory:
     def __init__(self, names: Names, calls: Calls, flows: Flows, unobserved: Unobserved) -> None:
         self.optimizers = OptimizerObserver()
         self._book = WeightBook(names, unobserved)
+        self._site_flows = flows
         self._flows = WeightFlows(self._book, flows, unobserved)
         self._weights = WeightObserver(self._book, self._flows)
         self._modules = ModuleObserver(names, calls, unobserved)
@@ -55,6 +56,11 @@ class Inventory:
     def names(self) -> list[str]:
         """The matrices that are measured, in the order of ``window``; it only ever grows."""
         return [self._book.weights[place].name for place in self._book.matrices]
+
+    def settle(self) -> None:
+        """Read what lies on other devices than the CPU, of the weights that feed sites too."""
+        self._site_flows.settle()
+        self._flows.settle()
 
     def window(self) -> tuple[WeightWindow, ...]:
         """Return what was seen of each matrix since the last time."""

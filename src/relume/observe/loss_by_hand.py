@@ -26,6 +26,7 @@ from relume.observe.graph import (
 from relume.observe.losses import LOSSES, Form, LossFunction
 from relume.observe.ownership import kind_of_node
 from relume.observe.plain import has_plain_storage, is_plain
+from relume.observe.sharding import is_readable
 
 BY_CLASSES = LossFunction("by hand", Form.CLASSES)
 BY_ELEMENTS = LossFunction("by hand", Form.ELEMENTS)
@@ -227,12 +228,16 @@ def _affine(maker: Any) -> Tensor | None:
         return None
     bias = getattr(maker.next_functions[0][0], "variable", None)
     given = [bias, saved(maker, "mat1"), saved(maker, "mat2")]
-    parts = [each.detach() for each in given if isinstance(each, Tensor) and is_plain(each)]
+    parts = [each.detach() for each in given if isinstance(each, Tensor) and _is_known(each)]
     if len(parts) < 3 or len({part.dtype for part in parts}) > 1:
         return None
     if parts[1].numel() * parts[2].shape[1] > MOST_PRODUCTS:
         return None
     return torch.addmm(*parts)
+
+
+def _is_known(part: Tensor) -> bool:
+    return is_plain(part) and is_readable(part)
 
 
 def _subtrahend(node: Any, difference: Any, prediction: Tensor | None) -> Tensor | None:
@@ -246,7 +251,10 @@ def _subtrahend(node: Any, difference: Any, prediction: Tensor | None) -> Tensor
     is_reversed = is_second or node.name().startswith("Rsub")
     target = prediction.add(difference, alpha=1 if is_reversed else -1)
     whole = target.round()
-    return whole if torch.allclose(target, whole, rtol=0, atol=ROUNDING) else target
+    if target.is_cpu:
+        return whole if torch.allclose(target, whole, rtol=0, atol=ROUNDING) else target
+    is_whole = torch.isclose(target, whole, rtol=0, atol=ROUNDING).all()
+    return torch.where(is_whole, whole, target)  # waits for nothing
 
 
 def _values(node: Any, maker: Any, made_by: str) -> Tensor | None:

@@ -23,6 +23,10 @@ class WeightSeries(Protocol):
         """The weights; the list only ever grows at its end."""
         ...
 
+    def settle(self) -> None:
+        """Read what lies on other devices than the CPU; it is asked for once a window."""
+        ...
+
     def window(self) -> tuple[WeightWindow, ...]:
         """Return what was seen of each since the last time, in that order."""
         ...

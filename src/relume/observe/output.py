@@ -165,6 +165,8 @@ class Output:
 
     def _take_up(self, step: int, tallies: Sequence[Tally]) -> None:
         """Add what sites and weights saw since the last time to the open window."""
+        if self._weights is not None:
+            self._weights.settle()
         self._window.add_layers([tally.end_window(step) for tally in tallies])
         if self._weights is not None:
             self._window.add_weights(self._weights.window())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from relume.observe.late import read_scalars
 from relume.runs.records import Epoch, LayerWindow, Moments, WeightWindow, Window, add_weights
 
 Ended = list[tuple[int, float | Tensor | None, float, bool]]
@@ -34,7 +35,7 @@ class OpenStep:
     def add_loss(self, loss: Tensor) -> None:
         """Add a loss; of those inside an update, by a closure, the last counts."""
         # The memory of a loss is the training's, which may go on to write there: read it now.
-        value = float(loss.item()) if loss.is_cpu else loss.clone()
+        value = float(loss.item()) if loss.is_cpu else loss.detach().reshape(()).clone()
         if self.is_updating:
             self._within = value
         else:
@@ -55,8 +56,10 @@ class OpenStep:
         if len(losses) < 2:
             return losses[0] if losses else None
         known = sum(loss for loss in losses if isinstance(loss, float))
-        others = [loss.reshape(()).float() for loss in losses if isinstance(loss, Tensor)]
-        return torch.stack(others).sum() + known if others else float(known)
+        others = [loss for loss in losses if isinstance(loss, Tensor)]
+        if not others:
+            return float(known)
+        return torch.stack([loss.to(others[0].device) for loss in others]).sum() + known
 
 
 class OpenWindow:
@@ -96,7 +99,7 @@ class OpenWindow:
     def value(self) -> Window:
         """Return the window so far; losses on other devices are read now."""
         if self._waiting:
-            self._loss += Moments.of(*torch.stack(self._waiting).tolist())
+            self._loss += Moments.of(*read_scalars(self._waiting))
             self._waiting.clear()
         return Window(
             self._first_step,

@@ -28,6 +28,7 @@ from relume.observe.pending import Ended, OpenStep
 from relume.observe.quick import Quick
 from relume.observe.schedule import Budget, FixedPlan, overhead_of
 from relume.observe.seams import Optimizer, Seams, rate_of
+from relume.observe.sharding import is_readable
 from relume.observe.stepping import Stepper
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
@@ -271,7 +272,9 @@ class Recorder:
         self._note_falls(step)
         if self._is_full:
             groups = (
-                optimizer.param_groups if optimizer is not None else [{"params": self._weights()}]
+                optimizer.param_groups
+                if optimizer is not None
+                else [{"params": filter(is_readable, self._weights())}]
             )
             given = {id(weight) for group in groups for weight in group["params"]}
             norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
@@ -325,7 +328,6 @@ class Recorder:
     def _leave(self, number: int) -> None:
         """End the step that is due for more."""
         self._work_up()
-        self._flows.settle()
         self.output.write_if_due(number, self._tap.tallies)
         self._begin_step()
 
@@ -383,7 +385,6 @@ class Recorder:
     @guarded
     def _finish(self) -> None:
         self._work_up()
-        self._flows.settle()
         for name in sorted(self._flows.uncopied):
             self.unobserved.note("update ratio and row changes: the weights are large", name)
         self.output.finish(self.steps, self._tap.tallies)

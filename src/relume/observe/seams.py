@@ -194,9 +194,9 @@ class Seams:
 
     def _loss(self, given: Any) -> Tensor | None:
         """Return the sum of the scalars that are differentiated, as before they were scaled."""
-        if type(given) is Tensor and self.gradient_scale is None and _is_plain_loss(given):
+        if type(given) is Tensor and self.gradient_scale is None and _is_loss(given):
             loss: Tensor = given
-            return loss  # the usual case, quickly
+            return loss  # the usual case, with its graph
         losses = [given] if isinstance(given, Tensor) else list(given)
         if not losses or not all(map(_is_loss, losses)):
             return None
@@ -287,10 +287,6 @@ def rate_of(optimizer: Optimizer) -> float:
     rate = optimizer.param_groups[0].get("lr", math.nan)
     is_elsewhere = isinstance(rate, Tensor) and (rate.device.type != "cpu" or rate.numel() != 1)
     return math.nan if is_elsewhere else float(rate)
-
-
-def _is_plain_loss(given: Tensor) -> bool:
-    return given.is_cpu and given.numel() == 1 and not given.is_complex()
 
 
 def _is_loss(given: Any) -> bool:

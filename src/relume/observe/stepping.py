@@ -7,6 +7,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from relume.observe.sharding import is_readable
+
 MOST_WATCHED = 4
 
 
@@ -85,8 +87,11 @@ class Stepper:
 
 
 def fingerprint(weight: Tensor) -> object:
-    """Return something that changes with a tensor; on other devices than the CPU, its version."""
-    if weight.device.type != "cpu" or not weight.numel():
+    """Return something that changes with a tensor; its version where its numbers are not read.
+
+    They are read on the CPU alone, where they are not sharded.
+    """
+    if weight.device.type != "cpu" or not weight.numel() or not is_readable(weight):
         return weight._version  # noqa: SLF001
     with torch.no_grad():
         return (weight._version, weight.detach().reshape(-1)[:64].double().sum().item())  # noqa: SLF001

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from relume.kernels.unit_sums import UnitSums
@@ -51,6 +52,7 @@ class Tally:
 
     def _begin_window(self) -> None:
         self.gradient_norm, self.update_ratio, self.slopes = Moments(), Moments(), Moments()
+        self._slopes_elsewhere: list[tuple[int, Tensor]] = []
         self._sums.clear()
         self._rows = self._seen_rows = self._seen_positions = 0
         self._seen = np.zeros(self.layer.units)
@@ -86,6 +88,17 @@ class Tally:
     def add_gradient(self, gradient: Tensor) -> None:
         """Add up the magnitudes of the loss's gradient by the output."""
         self._sums.add_gradient(gradient, self.axis)
+
+    def add_slopes(self, slope: Tensor) -> None:
+        """Add the slopes of a parametric ReLU; those on another device are read once a window."""
+        values = slope.detach()
+        if values.is_cpu and values.numel():
+            self.slopes += Moments(
+                values.numel(), float(values.sum()), float(values.min()), float(values.max())
+            )
+        elif values.numel():
+            three = torch.stack([values.sum(), values.min(), values.max()])
+            self._slopes_elsewhere.append((values.numel(), three))
 
     def end_step(self, step: int) -> Counts | None:
         """Bring the lifetimes up to an armed step.
@@ -124,6 +137,8 @@ class Tally:
             totals.gradient_positions,
             totals.gradient,
         )
+        for count, three in self._slopes_elsewhere:
+            self.slopes += Moments(count, *three.tolist())
         window = LayerWindow(activity, self.gradient_norm, self.update_ratio, self.slopes)
         self._begin_window()
         return window

@@ -16,11 +16,11 @@ from relume.observe.own_activations import kind_of, read_module
 from relume.observe.ownership import Feeding, feeding, sources, unit_axis
 from relume.observe.plain import floating, has_values, is_plain, oddity
 from relume.observe.rectifiers import Reading, Rectifier, Source
+from relume.observe.sharding import are_gathered
 from relume.observe.site_book import SiteBook
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
 from relume.observe.where import Where, where
-from relume.runs.records import Moments
 
 LEARNING_STEPS = 3
 """Armed steps in which it is learnt which sites feed which; their graphs are held till the end."""
@@ -225,7 +225,7 @@ class ArmedTap:
             return
         tally.add_output(a, seen.reading, self.new_rows(tally, a, seen.most_rows))
         if seen.reading.slope is not None:
-            tally.slopes += moments(seen.reading.slope)
+            tally.add_slopes(seen.reading.slope)
         if self.on_output is not None:
             self.on_output(tally, a)
         if not is_recomputing():
@@ -329,6 +329,9 @@ class ArmedTap:
                 origin.module, reading, owner, origin.place(), is_module=origin.is_activation
             )
         place = None if is_recomputing() and not origin.is_direct else origin.place()
+        if weights and are_gathered(weights, (call.module for call in self.calls.stack)):
+            self._unobserved.note("gradient norm and updates of weights sharded by FSDP", name)
+            weights = ()
         tally = self.book.add_site(name, reading, z, axis, (weights, owner, place))
         if tally is not None:
             self._by_owner[same] = tally
@@ -389,11 +392,3 @@ def _unscaled(gradient: Tensor, scale: Tensor) -> Tensor:
 def is_recomputing() -> bool:
     """Whether a backward pass is under way: what runs then is a checkpoint's second run."""
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001
-
-
-def moments(slope: Tensor) -> Moments:
-    """Return the moments of the slopes of a parametric ReLU; none on other devices than the CPU."""
-    values = slope.detach()
-    if values.device.type != "cpu" or not values.numel():
-        return Moments()
-    return Moments(values.numel(), float(values.sum()), float(values.min()), float(values.max()))

@@ -9,6 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from relume.observe.naming import Names, plain_name
 from relume.observe.plain import is_plain, oddity
+from relume.observe.sharding import sharded_parts
 from relume.observe.unobserved import Unobserved
 
 T = TypeVar("T")
@@ -95,7 +96,11 @@ class WeightBook:
         counts: dict[str, int] = {}
         for root in self._names.roots:
             prefix = self._names.of_module(root)
+            sharded = {id(module) for module in sharded_parts(root)}
             for path, module in root.named_modules():
+                if id(module) in sharded:
+                    self._note_sharded(module)
+                    continue
                 label = self._names.of_module(module) or _joined(prefix, plain_name(path))
                 for own_name, tensor in module.named_parameters(recurse=False):
                     if id(tensor) in seen or not self._is_readable(tensor):
@@ -105,6 +110,12 @@ class WeightBook:
                     counts[name] = count = counts.get(name, 0) + 1
                     name = name if count == 1 else f"{name}#{count}"
                     yield Weight(name, tensor, module, own_name)
+
+    def _note_sharded(self, module: nn.Module) -> None:
+        if next(module.parameters(recurse=False), None) is not None:
+            what, name = "weights sharded by FSDP", self._names.of_module(module)
+            if (what, name) not in self._unobserved.counts:
+                self._unobserved.note(what, name)
 
     def _is_readable(self, tensor: Tensor) -> bool:
         if is_plain(tensor):

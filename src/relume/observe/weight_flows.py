@@ -32,6 +32,7 @@ _NOTHING = {
     "first_nonfinite": NOT_YET,
     "updated_at": NOT_YET,  # by the numbers of backward passes and updates
     "clean_at": NOT_YET,
+    "begun_at": 0,  # what was noted before is none of theirs
     "last_armed": NOT_YET,  # the step that was counted last, likewise for each count
     "last_gradient": NOT_YET,
     "last_nonzero": NOT_YET,
@@ -46,6 +47,7 @@ class _Noted:
 
     what: int
     step: int
+    number: int  # of the last backward pass or update before
     places: list[int]
     values: Tensor
 
@@ -94,7 +96,6 @@ class WeightFlows:
 
     def take_up(self, places: Sequence[int]) -> None:
         """Begin anew with parameters that are new or were replaced."""
-        self.settle()
         weights, matrices = self._book.weights, self._book.matrices
         more = np.zeros(len(weights) - len(self.sums), _SUMS)
         self.sums = np.concatenate([self.sums, more])
@@ -108,10 +109,10 @@ class WeightFlows:
 
     def begin_anew(self, places: Sequence[int]) -> None:
         """Forget the sums of some parameters."""
-        if any(self.sums["armed_steps"][place] for place in places):
-            self.settle()
+        self._number += 1
         for place in places:
             self.sums[place] = tuple(_NOTHING.values())
+            self.sums["begun_at"][place] = self._number
 
     def begin_step(self, *, is_after_update: bool) -> None:
         """Begin an armed step.
@@ -299,7 +300,7 @@ class WeightFlows:
         together = torch.stack([torch.as_tensor(value, device=device) for value in values])
         if scale is not None:
             together = together / scale.to(device)
-        self._pending.append(_Noted(what, step, places, together))
+        self._pending.append(_Noted(what, step, self._number, places, together))
 
     def settle(self) -> None:
         """Read what was noted so far, all of it at once."""
@@ -309,9 +310,17 @@ class WeightFlows:
             numbers = torch.cat([noted.values.reshape(-1) for noted in mine]).cpu().double()
             sizes = [noted.values.numel() for noted in mine]
             for noted, values in zip(mine, torch.split(numbers, sizes), strict=True):
-                self._add(noted.what, noted.step, noted.places, values.numpy())
+                self._add(noted.what, noted.step, noted.places, values.numpy(), noted.number)
 
-    def _add(self, what: int, step: int, given: list[int], values: NDArray[np.float64]) -> None:
+    def _add(
+        self,
+        what: int,
+        step: int,
+        given: list[int],
+        values: NDArray[np.float64],
+        number: int | None = None,
+    ) -> None:
+        """Add one number for each place, noted now or before the update of that number."""
         places = np.asarray(given, np.int64)
         if what == _MOVE:
             moved, norms = values.reshape(2, -1)
@@ -321,13 +330,14 @@ class WeightFlows:
             self._add_up(_RATIO, places[is_ratio], ratios[is_ratio])
             self._add_up(_NORM, places, norms)
             return
-        nonzero = places[values != 0]
+        is_own = True if number is None else self.sums["begun_at"][places] <= number
+        nonzero = places[is_own & (values != 0)]
         if what == _LEFT_OVER:
             self._count("left_over", nonzero, step)
             return
         self._count("nonzero", nonzero, step)
-        odd = places[~np.isfinite(values) & (self.sums["first_nonfinite"][places] == NOT_YET)]
-        self.sums["first_nonfinite"][odd] = step
+        is_first = is_own & (self.sums["first_nonfinite"][places] == NOT_YET)
+        self.sums["first_nonfinite"][places[is_first & ~np.isfinite(values)]] = step
         is_matrix = self._rows[places] >= 0
         self._add_up(_GRADIENT, places[is_matrix], values[is_matrix])
 
