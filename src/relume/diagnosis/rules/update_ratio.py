@@ -33,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
 from relume.diagnosis.flow import FEWEST_STEPS, Flow, flows
-from relume.diagnosis.progress import severity
+from relume.diagnosis.progress import is_decayed, severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import OptimizerFacts
@@ -52,6 +52,9 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     chain = [
         flow for flow in flows(reading) if flow.fact.is_optimised and math.isfinite(flow.update)
     ]
+    if is_decayed(reading):
+        yield NotJudged(Code.UPDATE_RATIO, "weight decay shrank what updates are compared with")
+        return
     if not chain:
         yield NotJudged(Code.UPDATE_RATIO, "the updates of weights were not recorded")
         return
