@@ -220,6 +220,29 @@ def test_a_rate_that_jumps_later_has_not_faded_before():
     assert asked(rate_too_low.RULE, run)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "losses", "is_found"),
+    [
+        (0.05, 1.0, SLOW, True),
+        (0.05, 1.0, LEARNED, False),  # it did well
+        (0.05, 0.3, SLOW, False),
+        (1e-4, 0.2, SLOW, False),  # small weights at first, and usual ones at last
+    ],
+)
+def test_a_weight_that_outgrows_the_others_is_told(first, last, losses, is_found):
+    def matrix(name: str, before: float, after: float) -> Matrix:
+        sizes = {
+            what: Spread(count=64, mean=0.0, deviation=size)
+            for what, size in (("initial", before), ("final", after))
+        }
+        return Matrix(name=name, fact={"shape": (1, 64), **sizes})
+
+    weights = [matrix("a.weight", 0.1, 0.11), matrix("b.weight", 0.1, 0.12),
+               matrix("out.weight", first, last)]  # fmt: skip
+    found = asked(update_ratio.RULE, make_run(weights=weights, losses=losses))
+    assert [each.where for each in found] == (["out.weight"] if is_found else [])
+
+
 def test_what_a_strong_decay_shrank_is_no_measure():
     norm = np.linspace(1, 0.2, 10)
     weights = [
