@@ -38,7 +38,12 @@ def excess_shift(fact: NormFacts) -> float:
     A mean of n values is off by sqrt(2 / (pi n)) of their standard deviation on average. The
     positions of a row (pixels, time steps) resemble one another, so that n counts rows.
     """
-    return fact.shift - math.sqrt(2 / (math.pi * max(1, fact.least_rows)))
+    return fact.shift - chance_shift(fact)
+
+
+def chance_shift(fact: NormFacts) -> float:
+    """Return by how many standard deviations means of so few rows are off on average."""
+    return math.sqrt(2 / (math.pi * max(1, fact.least_rows)))
 
 
 def shift_limit(fact: NormFacts) -> float:

@@ -16,6 +16,8 @@ BETTER_RIGHT = 0.1
 BLOWN_UP = 10.0
 """A loss this many times that of guessing, or the first one, has blown up."""
 FEWEST_LOSSES = 10
+STRONG_DECAY, DECAYED_NORM = 0.05, 0.75
+"""A weight decay from which on, and a norm (last over first) below which, it has shrunk weights."""
 
 
 def does_well(reading: Reading) -> bool:
@@ -51,6 +53,11 @@ def blown_up_at(reading: Reading) -> int | None:
         known = [reading.early_loss, *([reading.chance] if math.isfinite(reading.chance) else [])]
         steps += [int(step) for step in reading.loss_steps[reading.losses > BLOWN_UP * max(known)]]
     return min(steps, default=None)
+
+
+def is_decayed(reading: Reading) -> bool:
+    """Return whether a strong weight decay shrank the weights, so that ratios to them mislead."""
+    return reading.norm_change < DECAYED_NORM and reading.greatest_decay >= STRONG_DECAY
 
 
 def ends_finite(reading: Reading) -> bool:

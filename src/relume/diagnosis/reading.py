@@ -1,6 +1,7 @@
 """A run as the rules read it: what several of them derive from its records, computed once."""
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,7 @@ OF_CLASSES = frozenset(
 """Losses of which the best constant prediction gives the entropy of the classes."""
 
 MOST_POINTS = 64
+LAST_PASSES = 3
 
 OF_AMOUNTS = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 
@@ -110,6 +112,21 @@ class Reading:
         return self.run.scores_of(Phase.EVALUATION)
 
     @cached_property
+    def last_training_score(self) -> Score | None:
+        """What the last fifth of the training scored on the rows that were looked at, together.
+
+        A single score may rest on one short batch. None where none was seen.
+        """
+        late = [score for score in self.training_scores if score.step > 0.8 * self.steps]
+        return pooled(late or list(self.training_scores[-1:]))
+
+    @cached_property
+    def last_evaluation_loss(self) -> float:
+        """Median loss of the last three evaluation passes; nan without one."""
+        known = [score.loss for score in self.evaluation_scores if math.isfinite(score.loss)]
+        return float(np.median(known[-LAST_PASSES:])) if known else math.nan
+
+    @cached_property
     def losses(self) -> Sums:
         """Mean loss of each bucket of the curve in which it was finite, float64."""
         values = self.run.curve.losses
@@ -165,6 +182,15 @@ class Reading:
         ratios = [self.total(fact.name, "update_ratio").mean for fact in self.matrices]
         known = [ratio for ratio in ratios if math.isfinite(ratio)]
         return float(np.median(known)) if known else math.nan
+
+    @cached_property
+    def path(self) -> float:
+        """How far the weights have travelled, in norms of their own: usual update times steps.
+
+        It does not depend on batches, rates or units. Below a half or so, a network is still much
+        like the one it began as. nan if updates were not seen.
+        """
+        return self.usual_update * self.steps
 
     @cached_property
     def norm_change(self) -> float:
@@ -231,6 +257,14 @@ class Reading:
         """Return the mean update-to-weight ratio of a weight in each window that measured it."""
         return self._series(weight, "update_ratio")
 
+    def least_first_gradient(self, weight: str) -> float:
+        """Return the least gradient norm of a weight in the first window; nan if unseen.
+
+        Adam makes up for gradients that fade within a few dozen steps, and their mean hides it.
+        """
+        moments = self._moments(weight, "gradient_norm")
+        return moments[0].least if moments else math.nan
+
     def norms(self, weight: str) -> Sums:
         """Return the mean norm of a weight in each window that measured it."""
         return self._series(weight, "norm")
@@ -257,6 +291,18 @@ class Reading:
     def _losses(self, phase: Phase) -> tuple[LossFacts, ...]:
         found = [fact for fact in self.run.of(LossFacts) if fact.phase == phase]
         return tuple(sorted(found, key=lambda fact: -fact.rows))
+
+
+def pooled(scores: Sequence[Score]) -> Score | None:
+    """Return scores taken together, each weighted by its rows; None of none."""
+    rows = sum(score.rows for score in scores)
+    if not rows:
+        return None
+    losses, rights = (
+        sum(getattr(score, what) * score.rows for score in scores) / rows
+        for what in ("loss", "right")
+    )
+    return Score(scores[-1].step, scores[-1].phase, rows, losses, rights)
 
 
 def place_of(loss: LossFacts) -> str:

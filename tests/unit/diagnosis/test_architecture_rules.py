@@ -46,7 +46,7 @@ def test_states_that_grow_or_fade(fact, losses, expected):
 
 
 def test_short_sequences_are_not_judged():
-    run = make_run(facts=[recurrent(time_steps=5, growth=500.0)])
+    run = make_run(facts=[recurrent(time_steps=3, growth=500.0)])
     assert unjudged(recurrent_growth.RULE, run)
     assert not asked(recurrent_growth.RULE, run)
 

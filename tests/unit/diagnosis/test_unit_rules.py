@@ -173,11 +173,17 @@ def test_dormant_units_by_their_size_beside_the_others():
 def test_units_that_began_as_constants_are_dormant_though_they_woke():
     size = np.ones((WINDOWS, 20))
     size[0, :10] = 0.05
-    layer = Units(activation="gelu", can_die=False, size=size, fired=0.0)
+    fired = np.zeros(20)  # so that what varies is the root mean square itself
+    fired[:10] = 0.5
+    layer = Units(activation="gelu", can_die=False, size=size, fired=fired)
     found = only(asked(dormant_units.RULE, make_run(layers=[layer])))
     assert found.severity is Severity.WARNING
     assert found.units == tuple(range(10))
     assert found.first_step == 1
+    at_rest = Units(activation="gelu", can_die=False, size=size, fired=0.0)
+    assert not asked(dormant_units.RULE, make_run(layers=[at_rest]))
+    fed_by_one = WeightFacts(name="fc.weight", shape=(20, 1), fan_in=1)
+    assert not asked(dormant_units.RULE, make_run(layers=[layer], facts=[fed_by_one]))
     size[0, 3:10] = 0.5
     assert not asked(dormant_units.RULE, make_run(layers=[layer]))
 

@@ -5,6 +5,9 @@ What it detects
     than a fifth of a running standard deviation beyond chance, while the running means stay where
     they are; or by more than three quarters of one, where these moved by a whole deviation since
     they settled. Small momenta, with which they follow nothing, are left to ``train-eval-gap``.
+    Or else batch norm beneath a training loss that repeats itself pass after pass, as it does where
+    the rows are not shuffled, and that is smooth from batch to batch, or whose batch means are off
+    by more than a quarter beyond chance: the rows lie in an order of likeness.
 
 Why it matters
     The running statistics follow batches slowly: where those differ from one another (rows sorted
@@ -23,7 +26,9 @@ Options
     of shuffled rows stay below a tenth. ``MOVING_SHIFT`` 0.75 from ``DRIFT`` 1 on, since running
     means follow behind what moves. A warning where the evaluation loss shows a gap (1.5 times
     the training loss), the training does poorly, or no evaluation loss was observed that could
-    tell. ``FEWEST_PASSES`` 20: before, running statistics are still arriving.
+    tell, and always where the loss repeats itself (``relume.diagnosis.waves``), with ``LIKE`` 1.25
+    for the batch means. ``FEWEST_PASSES`` 20: before, running statistics are still
+    arriving.
 
 References:
     Ioffe & Szegedy, "Batch normalization", ICML 2015; Wu & Johnson, "Rethinking 'Batch' in
@@ -31,13 +36,14 @@ References:
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
 from relume.diagnosis.norms import (
     GAP,
     SMALL_MOMENTUM,
+    chance_shift,
     evaluation_gap,
     excess_shift,
     shift_limit,
@@ -46,9 +52,12 @@ from relume.diagnosis.norms import (
 from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
+from relume.diagnosis.waves import Waves, waves_of
+from relume.runs.facts import NormFacts
 from relume.runs.wording import short
 
 FEWEST_PASSES = 20
+LIKE = 1.25
 
 REMEDIES = (
     Advice("shuffle the rows", Safety.CHANGES_TRAINING),
@@ -70,23 +79,43 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         and excess_shift(fact) > shift_limit(fact)
         and not fact.momentum < SMALL_MOMENTUM
     ]
-    if not moving:
-        return
+    waves = _ordered(reading, norms)
+    if moving or waves is not None:
+        yield _found(reading, moving or norms, waves)
+
+
+def _ordered(reading: Reading, norms: Sequence[NormFacts]) -> Waves | None:
+    """Return the waves of the loss if the rows seem to come in an order of likeness."""
+    waves = waves_of(reading) if norms and not reading.is_adversarial else None
+    if waves is None:
+        return None
+    is_off = any(fact.shift >= LIKE * chance_shift(fact) for fact in norms)
+    return waves if waves.is_smooth or is_off else None
+
+
+def _found(reading: Reading, moving: Sequence[NormFacts], waves: Waves | None) -> Finding:
     worst = max(moving, key=excess_shift)
     gap = evaluation_gap(reading)
-    yield Finding(
+    seen = f"the means of the last ones lie {short(worst.shift)} running deviations off the rest"
+    if waves is not None:
+        seen = f"the loss goes up and down by {waves.size:.0%}, the same every {waves.steps} steps"
+    return Finding(
         code=Code.CHANNEL_DRIFT,
-        severity=severity(reading, is_structural=math.isnan(gap) or gap >= GAP),
-        message=f"the batches of {worst.name} are not like the ones before: the means of the last "
-        f"ones lie {short(worst.shift)} running deviations off the running means",
+        severity=severity(
+            reading, is_structural=waves is not None or math.isnan(gap) or gap >= GAP
+        ),
+        message=f"the batches of {worst.name} are not like the ones before: {seen}",
         where=worst.name,
         evidence={
+            "period": waves.steps if waves is not None else None,
+            "correlation": waves.correlation if waves is not None else None,
             "shift": worst.shift,
             "channel_drift": worst.channel_drift,
             "layers": len(moving),
             "passes": worst.passes,
             "threshold": shift_limit(worst),
         },
+        cause="the rows come in an order" if waves is not None else "",
         strength=max(1.0, excess_shift(worst) / shift_limit(worst)),
         remedies=REMEDIES,
     )

@@ -5,7 +5,8 @@ What it detects
     loss or by the widths of its first and last matrix, dead units in the activation of the layer
     with the fewest units. Of a code without an activation, as a variational one: that it is
     ignored, since the weights that read it shrink while the first layer's do not, and those that
-    make it get less and less gradient.
+    make it get less and less gradient; or since the squared error stands still where rebuilding
+    each feature by its mean would leave it, which needs no code.
 
 Why it matters
     All that is known of a row passes that layer: each dead unit is a dimension of the code lost.
@@ -24,7 +25,9 @@ Options
     quarter of a bottleneck is lost information and not spare width. ``NEARLY_ALL`` 0.9: from
     there on a warning in any case. ``SHRUNK`` 0.8: what reads an ignored code ends at this share
     of its first norm or below, and the first layer at ``KEPT`` 0.9 or above; ``FADED`` 0.2: the
-    share of its first gradient that what makes the code gets at the end.
+    share of its first gradient that what makes the code gets at the end. ``NEAR`` 0.1: how far
+    the loss may lie off the mean variance of the features, and ``NEAR_SOME`` 0.25 where the
+    variances of some of them are known alone.
 
 References:
     Bowman et al., "Generating sentences from a continuous space", CoNLL 2016 (collapsed codes);
@@ -34,10 +37,12 @@ References:
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.progress import severity
-from relume.diagnosis.reading import Reading
+from relume.diagnosis.reading import Reading, is_by_hand
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
 from relume.runs.facts import InputFacts, Phase, WeightFacts
@@ -51,6 +56,9 @@ SHRUNK = 0.8
 KEPT = 0.9
 FADED = 0.2
 FEWEST_WINDOWS = 3
+NEAR, NEAR_SOME = 0.1, 0.25
+STILL = 0.05
+FEWEST_PATH = 0.4
 
 REMEDIES = (
     Advice("leave the code linear: no ReLU on it", Safety.CHANGES_MODEL),
@@ -102,7 +110,10 @@ def _of_activation(reading: Reading, index: int) -> Iterator[Finding]:
 
 
 def _of_linear_code(reading: Reading, code: WeightFacts) -> Finding | NotJudged:
-    """Judge a code without an activation by what makes it and what reads it."""
+    """Judge a code without an activation by what is rebuilt, what makes it and what reads it."""
+    ratio = _of_means(reading)
+    if math.isfinite(ratio):
+        return _rebuilds_means(reading, code, ratio)
     dense = [fact for fact in reading.matrices if len(fact.shape) == 2]
     makers = [fact.name for fact in dense if fact.shape == code.shape]
     readers = [fact.name for fact in dense if fact.shape[1] == code.shape[0]]
@@ -133,6 +144,37 @@ def _of_linear_code(reading: Reading, code: WeightFacts) -> Finding | NotJudged:
     )
 
 
+def _of_means(reading: Reading) -> float:
+    """Return the late loss over the mean variance of the features if it stands there; or nan."""
+    late, fact = reading.late_loss, next(iter(reading.inputs), None)
+    is_squared = reading.loss is not None and (
+        reading.loss.function == "mse_loss" or is_by_hand(reading.loss, "pow")
+    )
+    if fact is None or not is_squared or not _is_rebuilding(reading) or reading.path < FEWEST_PATH:
+        return math.nan
+    deviations = np.array(fact.feature_deviations, float)
+    variance = float(np.mean(deviations[np.isfinite(deviations)] ** 2)) if len(deviations) else 0.0
+    near = NEAR if len(deviations) == fact.features else NEAR_SOME
+    third = reading.losses[-(len(reading.losses) // 3) :]
+    is_still = len(third) > 0 and abs(late - third[: len(third) // 2].mean()) <= STILL * late
+    ratio = late / variance if variance > 0 else math.nan
+    return ratio if is_still and abs(ratio - 1) <= near else math.nan
+
+
+def _rebuilds_means(reading: Reading, code: WeightFacts, ratio: float) -> Finding:
+    return Finding(
+        code=Code.DEAD_LATENTS,
+        severity=Severity.WARNING,
+        message=f"the code is ignored: the loss stands at {reading.late_loss:.3g}, as if each "
+        "feature were rebuilt by its mean",
+        where=code.name,
+        first_step=reading.steps // 2,
+        evidence={"width": code.shape[0], "late": reading.late_loss, "of_the_means": ratio},
+        cause="noise or a penalty on the code outweighs what it says of a row",
+        remedies=LINEAR_REMEDIES,
+    )
+
+
 def _change(values: Sums) -> float:
     """Return the last value over the first; nan where there is none."""
     return float(values[-1] / values[0]) if len(values) and values[0] > 0 else math.nan
@@ -147,8 +189,7 @@ def _is_rebuilding(reading: Reading) -> bool:
     }
     return any(
         loss.target_kind != "classes"
-        and len(loss.target_shape) > 1
-        and math.prod(loss.target_shape[1:]) in sizes - {1}
+        and {math.prod(loss.target_shape[1:]), loss.head_width} & (sizes - {1})
         for loss in reading.training_losses
     )
 
@@ -170,9 +211,12 @@ def _order(reading: Reading, fact: WeightFacts) -> float:
 
 
 def _narrowest(reading: Reading) -> WeightFacts | None:
-    """Return the matrix that makes the fewest units, if it is narrower than its neighbours."""
+    """Return the matrix that makes the fewest units, if it is narrower than its neighbours.
+
+    The one matrix of an autoencoder whose decoder is its transpose counts as both.
+    """
     dense = [fact for fact in reading.weights.values() if len(fact.shape) == 2]
-    widths = [fact.shape[0] for fact in dense]
+    widths = [max(fact.shape) for fact in dense]
     narrow = min(dense, key=lambda fact: fact.shape[0], default=None)
     is_code = narrow is not None and max(widths) > narrow.shape[0] < narrow.shape[1]
     return narrow if is_code else None

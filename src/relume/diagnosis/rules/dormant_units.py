@@ -5,7 +5,8 @@ What it detects
     units whose root mean square over the last rows is at most 0.025 of the mean over the layer. Or
     else the units that began as constants: over the first window of a training that was seen from
     its first step, their output varied by at most a tenth of what the layer's lively units (its
-    90 % quantile) do.
+    90 % quantile) do, though on average they lay on the lively side of the activation on at least
+    a quarter of the values. Units whose inputs keep them on its weak side are as still, and well.
 
 Why it matters
     Such a unit adds nothing, and its gradient is as small as its output: capacity is lost, though
@@ -20,9 +21,9 @@ Remedies, with safety
 
 Options
     ``NOTE_SHARE`` 0.1 of a layer: some idle units are normal. ``WARNING_SHARE`` 0.3, where the
-    training does poorly. ``STILL`` 0.1: what a unit varies by, beside the lively ones; a warning
-    from ``WARNING_SHARE`` of a layer on, since initial weights drawn alike leave at most a
-    sixteenth of the units so still.
+    training does poorly. ``STILL`` 0.1: what a unit varies by, beside the lively ones, and
+    ``FIRING`` 0.25: on how many values such units are above zero. A warning from ``STILL_SHARE``
+    0.2 of a layer on, since initial weights drawn alike leave at most a sixteenth so still.
 
 References:
     Sokar et al., "The dormant neuron phenomenon in deep reinforcement learning", ICML 2023,
@@ -39,11 +40,14 @@ from relume.diagnosis.progress import severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, is_head, is_inside_gates, unit_finding
+from relume.runs.records import Layer
 from relume.runs.summary import LayerSummary
 
 NOTE_SHARE = 0.1
 WARNING_SHARE = 0.3
 STILL = 0.1
+STILL_SHARE = 0.2
+FIRING = 0.25
 LIVELY = 0.9
 FEWEST_UNITS = 8
 
@@ -61,7 +65,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             continue
         still = _still_at_first(reading, index)
         dormant = layer.dormant_units
-        if len(still) >= WARNING_SHARE * layer.units:
+        if still and len(still) >= STILL_SHARE * layer.units:
             yield _began_still(layer, still)
         elif dormant and len(dormant) >= NOTE_SHARE * layer.units:
             yield _dormant(reading, layer, dormant)
@@ -87,18 +91,18 @@ def _began_still(layer: LayerSummary, still: tuple[int, ...]) -> Finding:
         still,
         severity=Severity.WARNING,
         said="began dormant: their output hardly changed from row to row",
-        least_share=WARNING_SHARE,
+        least_share=STILL_SHARE,
         since=(1, "they began with next to no weights, or where the activation is flat"),
         remedies=REMEDIES,
     )
 
 
 def _still_at_first(reading: Reading, index: int) -> tuple[int, ...]:
-    """Return the units that put out a constant over the first window, beside lively ones."""
+    """Return the units that put out next to a constant over the first window, and not for rest."""
     layer = reading.layer(index)
     if layer.units < FEWEST_UNITS or not reading.windows or reading.windows[0].first_step > 1:
         return ()
-    if is_head(reading, layer) or is_inside_gates(reading, layer):
+    if is_head(reading, layer) or is_inside_gates(reading, layer) or _is_fed_by_one(reading, layer):
         return ()
     activity = reading.windows[0].layers[index].activity
     if activity.rows < FEWEST_ROWS:
@@ -106,7 +110,15 @@ def _still_at_first(reading: Reading, index: int) -> tuple[int, ...]:
     varied = np.sqrt(np.maximum(activity.root_mean_square**2 - activity.mean**2, 0))
     if not np.isfinite(varied).all():
         return ()
-    return tuple(np.flatnonzero(varied <= STILL * np.quantile(varied, LIVELY)).tolist())
+    still = np.flatnonzero(varied <= STILL * np.quantile(varied, LIVELY))
+    is_lively = len(still) > 0 and float(activity.firing_rate[still].mean()) >= FIRING
+    return tuple(still.tolist()) if is_lively else ()
+
+
+def _is_fed_by_one(reading: Reading, layer: Layer) -> bool:
+    """Whether each unit has one weight, of which any may be small by chance."""
+    weight = reading.weights.get(f"{layer.owner}.weight")
+    return weight is not None and weight.fan_in == 1
 
 
 RULE = Rule(

@@ -1,8 +1,9 @@
 """The first loss is far above that of a network that knows nothing.
 
 What it detects
-    A first loss of classes above 4 times the entropy of their shares (about ln K), or of amounts
-    above 10 times their mean square: the network begins by being sure, and wrong.
+    A first loss of classes above 4 times that of even shares (ln K for K classes; at least the
+    entropy of their true shares), or of amounts above 5 times their mean square: the network
+    begins by being sure, and wrong.
 
 Why it matters
     The first updates only undo it, are large, and kill units while they do.
@@ -30,7 +31,7 @@ from relume.diagnosis.reading import Reading, chance_loss, is_of_amounts, place_
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 
-TIMES_ENTROPY, TIMES_SQUARE = 4.0, 10.0
+TIMES_ENTROPY, TIMES_SQUARE = 4.0, 5.0
 LEARNED_WELL = 0.5
 GRAVE = 1.5
 
@@ -74,7 +75,8 @@ def _expected(loss: LossFacts) -> float:
     """Return the loss of an answer that knows nothing: even shares, or zero."""
     if is_of_amounts(loss):
         return loss.target.mean**2 + loss.target.deviation**2
-    return chance_loss(loss)
+    outputs = max(loss.head_width, len(loss.class_counts), 2)
+    return max(chance_loss(loss), math.log(outputs))
 
 
 RULE = Rule(Code.FIRST_LOSS, "first-loss", __doc__ or "", check, explains=SYMPTOMS)

@@ -1,8 +1,8 @@
 """The training rows are known by heart, and the answers on others are guesses.
 
 What it detects
-    At least 90 % right on training rows, and no better on evaluation rows than the commonest class,
-    within three standard errors.
+    At least 90 % right on training rows, while the evaluation rows lie nearer to guessing the
+    commonest class than to that, by two standard errors: too few of them prove nothing.
 
 Why it matters
     There is nothing that carries over: labels that were shuffled against their rows look so.
@@ -14,7 +14,7 @@ Remedies, with safety
     Check that rows and labels belong together, and that both parts are prepared alike (advice).
 
 Options
-    ``BY_HEART``, ``ERRORS``.
+    ``BY_HEART``; ``NEARER``: the share of the way from guessing to the training rows; ``ERRORS``.
 
 References:
     Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017.
@@ -31,7 +31,8 @@ from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 BY_HEART = 0.9
-ERRORS = 3.0
+NEARER = 0.5
+ERRORS = 2.0
 
 REMEDIES = (
     Advice("check that rows and labels still belong together after shuffling and joining"),
@@ -42,16 +43,19 @@ REMEDIES = (
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding where training is nearly perfect and evaluation is chance."""
     loss = next(iter(reading.evaluation_losses), None)
-    if loss is None or not reading.evaluation_scores or not reading.training_scores:
+    learned = reading.last_training_score
+    if loss is None or not reading.evaluation_scores or learned is None:
         yield NotJudged(Code.MEMORISING, "no evaluation beside the training was observed")
         return
-    learned, scored = reading.training_scores[-1], reading.evaluation_scores[-1]
+    scored = reading.evaluation_scores[-1]
     counts = np.array(loss.class_counts, float)
     if math.isnan(scored.right) or counts.sum() == 0 or np.count_nonzero(counts) < 2:
         return
     majority = float(counts.max() / counts.sum())
-    error = math.sqrt(majority * (1 - majority) / max(1, scored.rows))
-    if not learned.right >= BY_HEART or scored.right > majority + ERRORS * error:
+    share = (scored.right * scored.rows + 1) / (scored.rows + 2)
+    error = math.sqrt(share * (1 - share) / max(1, scored.rows))
+    middle = majority + NEARER * (learned.right - majority)
+    if not learned.right >= BY_HEART or scored.right + ERRORS * error > middle:
         return
     yield Finding(
         code=Code.MEMORISING,

@@ -27,6 +27,7 @@ from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Severity
 from relume.diagnosis.reading import Reading, place_of
 from relume.diagnosis.rule import Rule
+from relume.runs.facts import LossFacts
 
 MOST_IGNORED = 0.999
 
@@ -38,7 +39,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not any(fact.target_kind for fact in reading.training_losses):
         yield NotJudged(Code.MISSING_TARGET, "no target was observed")
     for loss in reading.training_losses:
-        bad, ignored = loss.target.nonfinite, loss.ignored
+        bad, ignored = _nonfinite(loss), loss.ignored
         total = loss.target.count + bad
         share = (bad + ignored) / max(1, total, ignored)
         if not bad and share < MOST_IGNORED:
@@ -56,6 +57,17 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             strength=1.0 + share,
             remedies=REMEDIES,
         )
+
+
+def _nonfinite(loss: LossFacts) -> int:
+    """Return how many targets are no finite numbers.
+
+    The targets of a loss by hand are read off its difference to the prediction: where that is not
+    finite, neither are they.
+    """
+    bad = loss.target.nonfinite
+    is_read_off = loss.function == "by hand" and bad <= loss.prediction.nonfinite
+    return 0 if is_read_off else bad
 
 
 RULE = Rule(

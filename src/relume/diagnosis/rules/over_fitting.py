@@ -2,8 +2,11 @@
 
 What it detects
     Of classes: a share of right answers on training rows that is at least .15 above the one on
-    evaluation rows, beyond three standard errors. Of amounts: a last evaluation loss of at least
-    three times the training loss, and worse than half of a constant answer's.
+    evaluation rows, beyond three standard errors. Of classes and amounts: less than half of what
+    was learned carries over. What was learned is the share of a constant answer's loss that is
+    gone; it must be greater on training rows by at least .25, and with classes the share of right
+    answers there by .05 and two standard errors (three, where fewer than 100 evaluation rows were
+    no worse than a constant answer). Both are taken late in the training, over several looks.
 
 Why it matters
     What it learned are the rows and not the law behind them.
@@ -16,7 +19,8 @@ Remedies, with safety
     training).
 
 Options
-    ``GAP``, ``ERRORS``, ``TIMES``.
+    ``GAP``, ``ERRORS``; ``CARRIED``: the share of what was learned that carries over,
+    ``LEAST_LOST``, ``LEAST_GAP``, ``LIKELY``, ``FEW_ROWS``.
 
 References:
     Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017.
@@ -32,7 +36,10 @@ from relume.diagnosis.rule import Rule
 from relume.runs.records import Score
 
 GAP, ERRORS = 0.15, 3.0
-TIMES = 3.0
+CARRIED = 0.5
+LEAST_LOST = 0.25
+LEAST_GAP, LIKELY = 0.05, 2.0
+FEW_ROWS = 100
 
 REMEDIES = (
     Advice("stop at the best evaluation loss", Safety.CHANGES_TRAINING),
@@ -43,20 +50,19 @@ REMEDIES = (
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding where evaluation is far behind training at the end."""
-    if not reading.evaluation_scores or not reading.training_scores:
+    learned = reading.last_training_score
+    if not reading.evaluation_scores or learned is None:
         yield NotJudged(Code.OVER_FITTING, "no evaluation loss beside the training loss was seen")
         return
-    learned, scored = reading.training_scores[-1], reading.evaluation_scores[-1]
-    strength = gap_in_right(learned, scored)
-    if math.isnan(strength):
-        strength = _ratio_of_losses(reading, learned, scored)
+    scored = reading.evaluation_scores[-1]
+    strength = max(gap_in_right(learned, scored), _lost(reading, learned, scored))
     if strength < 1:
         return
     yield Finding(
         code=Code.OVER_FITTING,
         severity=Severity.WARNING,
-        message=f"at the end the loss is {learned.loss:.3g} on training rows and "
-        f"{scored.loss:.3g} on {scored.rows:,} evaluation rows"
+        message=f"at the end the loss is {reading.late_loss:.3g} on training rows and "
+        f"{reading.last_evaluation_loss:.3g} on {scored.rows:,} evaluation rows"
         + (
             f"; {learned.right:.1%} and {scored.right:.1%} are right"
             if math.isfinite(scored.right)
@@ -64,8 +70,9 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         ),
         first_step=reading.best_evaluation_step,
         evidence={
-            "training_loss": learned.loss,
-            "evaluation_loss": scored.loss,
+            "training_loss": reading.late_loss,
+            "evaluation_loss": reading.last_evaluation_loss,
+            "constant": reading.chance,
             "training_right": learned.right,
             "evaluation_right": scored.right,
             "training_rows": learned.rows,
@@ -78,18 +85,35 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 
 
 def gap_in_right(learned: Score, scored: Score) -> float:
-    """Return the gap of the shares of right answers over what counts; nan without classes."""
-    if math.isnan(learned.right) or math.isnan(scored.right):
-        return math.nan
+    """Return the gap of the shares of right answers over what counts; 0 without classes."""
+    gap, error = _gap(learned, scored)
+    return gap / max(GAP, ERRORS * error) if math.isfinite(gap) else 0.0
+
+
+def _lost(reading: Reading, learned: Score, scored: Score) -> float:
+    """Return how far what does not carry over is beyond what counts; 0 where it is not."""
+    late, after, chance = reading.late_loss, reading.last_evaluation_loss, reading.chance
+    if not (chance > 0 and late >= 0 and math.isfinite(after)):
+        return 0.0
+    here, there = 1 - late / chance, 1 - after / chance
+    is_lost = here - there >= LEAST_LOST and here > 0 and there < CARRIED * here
+    return (here - there) / LEAST_LOST if is_lost and _is_seen(learned, scored, there) else 0.0
+
+
+def _is_seen(learned: Score, scored: Score, carried: float) -> bool:
+    """Whether the shares of right answers, if there are any, agree with a gap of losses."""
+    gap, error = _gap(learned, scored)
+    if math.isnan(gap):
+        return True
+    errors = LIKELY if scored.rows >= FEW_ROWS or carried < 0 else ERRORS
+    return gap >= max(LEAST_GAP, errors * error)
+
+
+def _gap(learned: Score, scored: Score) -> tuple[float, float]:
+    """Return the difference of the shares of right answers and its standard error; or nan."""
     pairs = ((learned.right, learned.rows), (scored.right, scored.rows))
     variance = sum(share * (1 - share) / max(1, rows) for share, rows in pairs)
-    return (learned.right - scored.right) / max(GAP, ERRORS * math.sqrt(variance))
-
-
-def _ratio_of_losses(reading: Reading, learned: Score, scored: Score) -> float:
-    if not (learned.loss > 0 and reading.chance > 0 and scored.loss > 0.5 * reading.chance):
-        return 0.0
-    return scored.loss / learned.loss / TIMES
+    return learned.right - scored.right, math.sqrt(variance)
 
 
 RULE = Rule(

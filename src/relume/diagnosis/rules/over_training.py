@@ -1,10 +1,11 @@
 """The evaluation loss was lowest long before the end.
 
 What it detects
-    An evaluation loss that ended at least a quarter above its least one, over at least three
-    passes after it that rise by trend (Mann-Kendall, 5 %). A note where the share of right answers
-    did not fall with it; a warning where it fell beyond two standard errors, or there are no
-    classes.
+    An evaluation loss that ended (median of the last three passes) at least a quarter above its
+    least one, by at least a tenth of a constant answer's loss, over at least three passes that
+    rise by trend (Mann-Kendall, 5 %), while the training loss went on falling. A note where the
+    share of right answers did not fall with it; a warning where it fell beyond two standard
+    errors, the evaluation loss ended above that of a constant answer, or there are no classes.
 
 Why it matters
     The later steps made the network worse on other rows.
@@ -16,7 +17,7 @@ Remedies, with safety
     Stop at the best evaluation loss, or keep its weights (changes training).
 
 Options
-    ``TIMES``, ``FEWEST_PASSES``, ``ERRORS``, ``TREND``.
+    ``TIMES``, ``RISE``, ``FEWEST_PASSES``, ``ERRORS``, ``TREND``.
 
 References:
     Prechelt, "Early stopping - but when?", 1998.
@@ -35,6 +36,7 @@ from relume.runs.records import Score
 from relume.runs.summary import falling_trend
 
 TIMES = 1.25
+RISE = 0.1
 FEWEST_PASSES = 3
 ERRORS = 2.0
 TREND = 0.05
@@ -52,32 +54,44 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         yield NotJudged(Code.OVER_TRAINING, "fewer than 4 evaluation passes were observed")
         return
     best = int(np.argmin([score.loss for score in scores]))
-    least, last = scores[best], scores[-1]
+    least, last = scores[best], reading.last_evaluation_loss
     passes = len(scores) - 1 - best
-    if passes < FEWEST_PASSES or least.loss <= 0 or last.loss < TIMES * least.loss:
+    scale = reading.chance if reading.chance > 0 else 0.0
+    if passes < FEWEST_PASSES or least.loss <= 0 or last < TIMES * least.loss:
+        return
+    if last - least.loss < RISE * scale or not _learns_on(reading, least.step):
         return
     since = np.array([score.loss for score in scores[best:]])
     if not falling_trend(-since[:, None])[0] < TREND:
         return
+    is_worse = _got_worse(scores, scores[-1]) or last > scale > 0
     yield Finding(
         code=Code.OVER_TRAINING,
-        severity=Severity.WARNING if _got_worse(scores, last) else Severity.NOTE,
+        severity=Severity.WARNING if is_worse else Severity.NOTE,
         message=f"the evaluation loss was lowest, {least.loss:.3g}, at step {least.step:,} and "
-        f"ended at {last.loss:.3g}",
+        f"ended at {last:.3g}",
         first_step=least.step,
         evidence={
             "least": least.loss,
-            "last": last.loss,
+            "last": last,
+            "constant": reading.chance,
             "best_step": least.step,
             "passes_since": passes,
             "right_at_best": least.right,
-            "right_at_last": last.right,
-            "rows": last.rows,
+            "right_at_last": scores[-1].right,
+            "rows": scores[-1].rows,
         },
         cause="the network goes on to fit what only its training rows have",
-        strength=last.loss / least.loss / TIMES,
+        strength=last / least.loss / TIMES,
         remedies=REMEDIES,
     )
+
+
+def _learns_on(reading: Reading, step: int) -> bool:
+    """Whether the training loss fell further after a step: else all of it went wrong."""
+    before = reading.losses[reading.loss_steps <= step]
+    tail = before[-max(1, len(reading.losses) // 10) :]
+    return len(tail) > 0 and 0 <= reading.late_loss < float(tail.mean())
 
 
 def _got_worse(scores: list[Score], last: Score) -> bool:

@@ -1,10 +1,10 @@
 """A recurrent layer whose state grows, or fades, by orders of magnitude along a sequence.
 
 What it detects
-    A plain recurrent layer (not LSTM or GRU) with ReLU whose last hidden state is at least twice
-    as many times the one after the first step as there are steps, or no finite number; and one,
-    with tanh or ReLU, whose recurrent matrix shrinks a signal below a millionth over the longest
-    sequence, in a training that does poorly.
+    A plain recurrent layer (not LSTM or GRU) with ReLU whose last hidden state is at least two and
+    a half times as many times the one after the first step as there are steps, or no finite
+    number; and one, with tanh or ReLU, whose recurrent matrix shrinks a signal below a millionth
+    over the longest sequence, in a training that does poorly.
 
 Why it matters
     Gradients along time are multiplied by the same matrix: what grows forwards does so backwards,
@@ -19,10 +19,10 @@ Remedies, with safety
     norm (changes training); use LSTM or GRU (changes model).
 
 Options
-    ``GROWTH`` 2 times the steps: a plain sum of equal inputs grows by their number. A warning
+    ``GROWTH`` 2.5 times the steps: a plain sum of equal inputs grows by their number. A warning
     where the training does poorly, the loss blew up, or the spectral radius is above ``RADIUS``
-    1.2, which makes 100 of 1 in 25 steps; a note otherwise. ``FADED`` 1e-6 over at least
-    ``FEWEST_STEPS`` 10 steps.
+    1.2, which makes 100 of 1 in 25 steps, and less than ``LEARNED`` of a constant answer's loss is
+    gone; a note otherwise. ``FEWEST_STEPS`` 4. ``FADED`` 1e-6 over at least ``FADING_STEPS`` 10.
 
 References:
     Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013; Le et
@@ -41,10 +41,12 @@ from relume.diagnosis.rule import Rule
 from relume.runs.facts import RecurrentFacts
 from relume.runs.wording import short, times
 
-GROWTH = 2.0
+GROWTH = 2.5
 RADIUS = 1.2
+LEARNED = 0.9
 FADED = 1e-6
-FEWEST_STEPS = 10
+FEWEST_STEPS = 4
+FADING_STEPS = 10
 
 REMEDIES = (
     Advice("start the recurrent matrix as the identity, or orthogonal", Safety.CHANGES_TRAINING),
@@ -78,11 +80,14 @@ def _most(fact: RecurrentFacts) -> float:
 
 def _fading(fact: RecurrentFacts) -> float:
     """Return what is left of a signal over the longest sequence: radius^steps; nan: not known."""
-    return fact.spectral_radius**fact.time_steps if fact.spectral_radius < 1 else math.nan
+    if fact.time_steps < FADING_STEPS or not fact.spectral_radius < 1:
+        return math.nan
+    return fact.spectral_radius**fact.time_steps
 
 
 def _grown(reading: Reading, fact: RecurrentFacts) -> Finding:
-    is_harmful = blown_up_at(reading) is not None or fact.spectral_radius > RADIUS
+    is_steep = fact.spectral_radius > RADIUS and not reading.learned >= LEARNED
+    is_harmful = blown_up_at(reading) is not None or is_steep
     size = f"{times(fact.growth)} times" if math.isfinite(fact.growth) else "without bound"
     return Finding(
         code=Code.RECURRENT_GROWTH,

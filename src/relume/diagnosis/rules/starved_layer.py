@@ -40,7 +40,7 @@ from statistics import median
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.flow import FEWEST_STEPS, Flow, first_flow, flows
-from relume.diagnosis.progress import severity
+from relume.diagnosis.progress import is_decayed, severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import OptimizerFacts
@@ -63,11 +63,9 @@ REMEDIES = (
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding for each starved matrix."""
-    if not reading.run.weights:
-        yield NotJudged(Code.STARVED_LAYER, "the gradients of weights were not recorded")
-        return
-    if len(reading.run.of(OptimizerFacts)) > 1:
-        yield NotJudged(Code.STARVED_LAYER, "several optimizers: gradients cannot be compared")
+    reason = _why_not_judged(reading)
+    if reason:
+        yield NotJudged(Code.STARVED_LAYER, reason)
         return
     chain = [flow for flow in flows(reading) if flow.fact.is_optimised]
     for flow in chain:
@@ -82,6 +80,14 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     elasticity = _elasticity(reading, chain)
     if elasticity < ELASTICITY and reading.learned < LEARNED:
         yield _all_starved(reading, chain, elasticity)
+
+
+def _why_not_judged(reading: Reading) -> str:
+    if not reading.run.weights:
+        return "the gradients of weights were not recorded"
+    if len(reading.run.of(OptimizerFacts)) > 1:
+        return "several optimizers: gradients cannot be compared"
+    return "weight decay shrank what gradients are compared with" if is_decayed(reading) else ""
 
 
 def _elasticity(reading: Reading, chain: Sequence[Flow]) -> float:

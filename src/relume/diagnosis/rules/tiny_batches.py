@@ -9,8 +9,8 @@ Why it matters
     row's output then depends on its neighbours, and evaluation differs from training.
 
 What else it could be
-    Images and sequences have many values a channel, though those of one row resemble each other:
-    above ``FEW_VALUES`` it is a note.
+    Frozen norms. Images and sequences have many values a channel, but those of one row resemble
+    each other: rows count.
 
 Remedies, with safety
     Batches of at least 16 rows (changes training); ``drop_last=True`` for a short last batch
@@ -18,8 +18,8 @@ Remedies, with safety
     training).
 
 Options
-    ``FEW_ROWS`` 8: from there on training is known to suffer little. ``TINY_ROWS`` 4 with at most
-    ``FEW_VALUES`` 64 values a channel: a warning. ``LEFT_OVER`` 2 rows in a single batch.
+    ``FEW_ROWS`` 8: from there on training is known to suffer little. ``TINY_ROWS`` 4: a warning
+    from there down. ``LEFT_OVER`` 2 rows in a single batch.
 
 References:
     Wu & He, "Group normalization", ECCV 2018, figure 1 (error against batch size).
@@ -30,7 +30,6 @@ from collections.abc import Iterator
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.norms import trained_norms
-from relume.diagnosis.progress import does_poorly
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import NormFacts
@@ -38,7 +37,6 @@ from relume.runs.wording import count, short
 
 FEW_ROWS = 8
 TINY_ROWS = 4
-FEW_VALUES = 64
 LEFT_OVER = 2
 
 REMEDIES = (
@@ -59,20 +57,15 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     fact = min(norms, key=lambda each: each.least_values)
     rows = reading.inputs[0].rows / reading.inputs[0].batches
     if rows < FEW_ROWS:
-        yield _found(fact, rows, _severity(reading, fact, rows))
+        yield _found(fact, rows)
     elif fact.least_rows <= LEFT_OVER:
         yield _left_over(fact, rows)
 
 
-def _severity(reading: Reading, fact: NormFacts, rows: float) -> Severity:
-    is_tiny = rows <= TINY_ROWS and (fact.least_values <= FEW_VALUES or does_poorly(reading))
-    return Severity.WARNING if is_tiny else Severity.NOTE
-
-
-def _found(fact: NormFacts, rows: float, grade: Severity) -> Finding:
+def _found(fact: NormFacts, rows: float) -> Finding:
     return Finding(
         code=Code.TINY_BATCHES,
-        severity=grade,
+        severity=Severity.WARNING if rows <= TINY_ROWS else Severity.NOTE,
         message=f"{fact.name} normalises batches of {short(rows)} rows: its means and variances "
         f"are mostly noise",
         where=fact.name,

@@ -20,8 +20,9 @@ Remedies, with safety
 Options
     ``LARGE`` and ``SMALL``: bounds on the root mean square; ``UNEVEN``: ratio of deviations;
     ``LEARNED_WELL``: share of the loss of a constant prediction that must have been learned away
-    for it to be a note, unless the mean is more than ``FAR_OFF`` deviations away from zero, or they
-    are above ``HUGE`` and the first loss ``SHOCK`` times that of a constant answer.
+    for it to be a note (``NEARLY_ALL`` where they are above ``HUGE``), unless the mean is more than
+    ``FAR_OFF`` deviations away from zero, or they are above ``HUGE`` and the first loss ``SHOCK``
+    times that of a constant answer.
 
 References:
     LeCun et al., "Efficient BackProp", 1998, section 4.3.
@@ -40,7 +41,7 @@ from relume.diagnosis.rule import Rule
 from relume.runs.facts import InputFacts
 
 LARGE, SMALL, UNEVEN = 10.0, 0.02, 100.0
-LEARNED_WELL = 0.5
+LEARNED_WELL, NEARLY_ALL = 0.5, 0.9
 FAR_OFF = 30.0
 HUGE, SHOCK = 30.0, 4.0
 
@@ -95,7 +96,8 @@ def _severity(reading: Reading, fact: InputFacts) -> Severity:
     size = math.hypot(fact.values.mean, fact.values.deviation)
     loss = reading.loss
     is_shocking = loss is not None and loss.first_loss > SHOCK * reading.chance
-    if reading.learned >= LEARNED_WELL and not is_far_off and not (size > HUGE and is_shocking):
+    enough = NEARLY_ALL if size > HUGE else LEARNED_WELL
+    if reading.learned >= enough and not is_far_off and not (size > HUGE and is_shocking):
         return Severity.NOTE
     return Severity.WARNING
 

@@ -32,7 +32,7 @@ from relume.diagnosis.reading import Reading, is_of_amounts, place_of
 from relume.diagnosis.rule import Rule
 
 LARGE, SMALL = 10.0, 0.02
-LEARNED_WELL = 0.5
+LEARNED_WELL = 0.9
 
 REMEDIES = (
     Advice("standardise the targets, and undo it in the answers", Safety.CHANGES_TRAINING),

@@ -4,8 +4,9 @@ What it detects
     A network of at least four weight matrices of which the first one's relative gradient (norm of
     the gradient over norm of the weight, median over the run's windows) is under a thousandth of
     the greatest, and that fades over at least half of the way: the median of the first half lies
-    below the median of the second half by the root of that. Or a network in which that ratio was
-    under a ten-thousandth in the first window, and that has not learned nearly all there is.
+    below the median of the second half by the root of that. Or a network in which that ratio, of
+    the least gradients of the first window, was under 3e-4, and that has not learned nearly all
+    there is.
 
 Why it matters
     Layers without gradient stay as they were initialised: the network learns on random features,
@@ -23,8 +24,10 @@ Options
     ``WARNING_RATIO`` 1e-3 where the training does poorly, or the first layers move by less than
     ``UPDATE_RATIO`` 1e-3 of what the last do: a thousandth of the gradient means that the last
     layers are done before the first have begun. ``NOTE_RATIO`` 1e-4 otherwise. ``FIRST_RATIO``
-    1e-4: networks that are initialised as usual begin at a hundredth or more; a warning, an error
+    3e-4: networks that are initialised as usual begin at a hundredth or more; a warning, an error
     where the training does poorly, and nothing from ``LEARNED`` 0.9 of the loss of guessing on.
+    The least gradients count, since Adam makes up for small ones within a few dozen steps; where
+    they are exactly zero, as beneath an output layer that starts at zero, the means do.
     ``FEWEST_MATRICES`` 4: in a shallower network a single starved layer is told by its own rule.
 
 References:
@@ -48,7 +51,7 @@ from relume.runs.wording import short
 
 WARNING_RATIO = 1e-3
 NOTE_RATIO = 1e-4
-FIRST_RATIO = 1e-4
+FIRST_RATIO = 3e-4
 LEARNED = 0.9
 UPDATE_RATIO = 1e-3
 FEWEST_MATRICES = 4
@@ -131,11 +134,16 @@ def fading(gradients: Sequence[float]) -> float:
 
 
 def _fading_at_first(reading: Reading, chain: Sequence[Flow]) -> float:
-    """Return the same of the first window; nan where the first steps were not seen."""
-    seen = [first_flow(reading, flow.name) for flow in chain]
-    if reading.windows[0].first_step > 1 or not all(norm > 0 for _, norm in seen):
+    """Return the same at the least of the first window; nan where the first steps were not seen."""
+    if reading.windows[0].first_step > 1:
         return math.nan
-    return fading([gradient / norm for gradient, norm in seen])
+    seen = [first_flow(reading, flow.name) for flow in chain]
+    if not all(norm > 0 for _, norm in seen):
+        return math.nan
+    least = [reading.least_first_gradient(flow.name) for flow in chain]
+    is_known = all(math.isfinite(each) and each > 0 for each in least)
+    gradients = least if is_known else [gradient for gradient, _ in seen]
+    return fading([each / norm for each, (_, norm) in zip(gradients, seen, strict=True)])
 
 
 def _since(reading: Reading, chain: Sequence[Flow]) -> int:
