@@ -1,0 +1,68 @@
+"""What the processes of a trial load: treatments from outside, records, and in the first one a watch.
+
+It stands in for ``relume.watching`` where ``relume run`` would load that.
+"""
+
+import os
+from pathlib import Path
+
+from relume import watching
+from relume.remedies.cure.inside.injector import Injector
+from relume.remedies.cure.inside.listener import Listener
+from relume.remedies.cure.inside.made import Makings
+from relume.remedies.cure.inside.scorebook import METRIC, Scorebook
+from relume.remedies.cure.inside.seeds import Seeds
+from relume.remedies.cure.inside.survey import Survey
+from relume.remedies.cure.inside.treating import listener_of
+from relume.remedies.cure.treatment import TREATMENTS, Orders
+from relume.watching import WatchSettings
+
+__all__ = ["Watch", "WatchSettings"]
+
+
+class Watch:
+    """Treats and records whatever trains in this process.
+
+    Args:
+        settings: Of the watch of the untreated program.
+    """
+
+    def __init__(self, settings: WatchSettings) -> None:
+        orders = Orders.from_text(Path(os.environ[TREATMENTS]).read_text(encoding="utf-8"))
+        self._makings = Makings()
+        self._scorebook = Scorebook(orders)
+        self._survey = Survey(orders.folder, self._makings) if orders.surveys else None
+        self._watch = watching.Watch(settings) if orders.surveys else None
+        treatments = [listener_of(each, self._makings) for each in orders.treatments]
+        heard: list[Listener] = [self._makings]
+        heard += [self._survey] if self._survey is not None else []
+        self._injector = Injector([*heard, *treatments, self._scorebook])
+        self._seeds = Seeds(orders.offset)
+
+    def start(self) -> None:
+        """Begin, when torch has just been imported."""
+        self._seeds.install()
+        if self._watch is not None:
+            self._watch.start()
+        self._injector.install()
+        self._scorebook.install()
+        recorded = watching.metric
+
+        def metric(name: str, value: float) -> None:
+            self._scorebook.record(METRIC + str(name), value)
+            recorded(name, value)
+
+        watching.metric = metric
+
+    def stop(self, status: str) -> None:
+        """Write the records."""
+        if self._watch is not None:
+            self._watch.stop(status)
+        self._scorebook.end()
+        if self._survey is not None:
+            self._survey.end()
+
+    def after_fork_in_child(self) -> None:
+        """Go on in a forked child, which records for itself."""
+        if self._watch is not None:
+            self._watch.after_fork_in_child()

@@ -1,0 +1,1 @@
+"""Findings answered: changes that are verified, and can be undone."""
