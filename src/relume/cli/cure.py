@@ -128,7 +128,9 @@ def _settings(
     if pattern is not None and metric is not None:
         raise SettingsError("--metric-regex and --metric name two scores; give one of them")
     if seeds < FEWEST_SEEDS:
-        raise SettingsError(f"--seeds must be at least {FEWEST_SEEDS}: one has no interval; got {seeds}")
+        raise SettingsError(
+            f"--seeds must be at least {FEWEST_SEEDS}: one has no interval; got {seeds}"
+        )
     wanted = parse_budget(budget) if budget is not None else Budget()
     if not wanted.is_time and wanted.amount < 2 * seeds + 2:
         raise SettingsError(

@@ -107,8 +107,10 @@ def _log_softmax(case: Case) -> Iterator[Treatment]:
 def _squeeze(case: Case) -> Iterator[Treatment]:
     loss = case.survey.get("loss", {})
     shapes = loss.get("prediction_shape"), loss.get("target_shape")
-    if None not in shapes and shapes[0] != shapes[1] and math.prod(shapes[0]) == math.prod(
-        shapes[1]
+    if (
+        None not in shapes
+        and shapes[0] != shapes[1]
+        and math.prod(shapes[0]) == math.prod(shapes[1])
     ):
         yield Treatment(
             kind=Kind.SQUEEZE,
@@ -142,9 +144,7 @@ def _batch_norm(case: Case) -> Iterator[Treatment]:
 
 
 def _insert(case: Case) -> Iterator[Treatment]:
-    layers = [
-        str(each.evidence["first"]) for each in case.faults if each.code == Code.LINEAR_STACK
-    ]
+    layers = [str(each.evidence["first"]) for each in case.faults if each.code == Code.LINEAR_STACK]
     yield Treatment(
         kind=Kind.INSERT,
         label=f"ReLU after {', '.join(layers)}",

@@ -91,9 +91,7 @@ class Search:
         say: Told what happens, a line each time.
     """
 
-    def __init__(
-        self, stage: Stage, settings: CureSettings, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, stage: Stage, settings: CureSettings, say: Callable[[str], None]) -> None:
         self._stage = stage
         self._settings = settings
         self._say = say
@@ -175,9 +173,7 @@ class Search:
                 f"{more} further candidates change the model; --allow model tries them"
             )
 
-    def _comparable(
-        self, wanted: Sequence[Treatment], choice: ScoreChoice
-    ) -> list[Treatment]:
+    def _comparable(self, wanted: Sequence[Treatment], choice: ScoreChoice) -> list[Treatment]:
         """Leave out what the score cannot judge."""
         kept = [each for each in wanted if choice.is_comparable or not each.changes_loss]
         lost = [each.label for each in wanted if each not in kept]

@@ -41,9 +41,7 @@ class Gain:
         return self.high < 0
 
 
-def measure_gain(
-    treated: Sequence[float], untreated: Sequence[float], choice: ScoreChoice
-) -> Gain:
+def measure_gain(treated: Sequence[float], untreated: Sequence[float], choice: ScoreChoice) -> Gain:
     """Return the gain, the better direction positive.
 
     With finite scores it is the mean difference of pairs, and the interval is Student's. Where

@@ -50,6 +50,10 @@ def _beginning(source: Source, append: cst.Call) -> Replacement:
         is_meant = source.code(assign.targets[0].target) == name and isinstance(
             assign.value, cst.List
         )
-        if is_meant and not assign.value.elements and source.within(assign, cst.FunctionDef) is inside:
+        if (
+            is_meant
+            and not assign.value.elements
+            and source.within(assign, cst.FunctionDef) is inside
+        ):
             return source.replace(assign.value, "torch.nn.ModuleList()")
     raise NotLiteralError(f"the list {name} begins elsewhere")

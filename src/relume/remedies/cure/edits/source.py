@@ -129,8 +129,12 @@ class Source:
         Raises:
             NotLiteralError: If it shares its line with others, or is no simple one.
         """
-        found = node if isinstance(node, cst.SimpleStatementLine) else self.within(
-            node, cst.SimpleStatementLine, cst.SimpleStatementSuite, cst.BaseCompoundStatement
+        found = (
+            node
+            if isinstance(node, cst.SimpleStatementLine)
+            else self.within(
+                node, cst.SimpleStatementLine, cst.SimpleStatementSuite, cst.BaseCompoundStatement
+            )
         )
         if not isinstance(found, cst.SimpleStatementLine) or len(found.body) != 1:
             raise NotLiteralError(f"line {self.line_of(node)} holds more than one statement")

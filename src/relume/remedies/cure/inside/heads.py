@@ -81,9 +81,7 @@ class Insert(Listener):
         return values
 
 
-def _is_meant(
-    call: ActivationCall, keys: Sequence[Mapping[str, Any]], makings: Makings
-) -> bool:
+def _is_meant(call: ActivationCall, keys: Sequence[Mapping[str, Any]], makings: Makings) -> bool:
     if not any(call.function == key["function"] for key in keys):
         return False
     return key_of(call.function, call.place, makings.of(call.module)) in keys
