@@ -1,1 +1,1 @@
-"""Findings answered: changes that are verified, and can be undone."""
+"""Remedies: what can be done about a finding, each verified, each undoable bitwise."""

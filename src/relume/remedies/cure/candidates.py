@@ -24,6 +24,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
 }
 """What a loss asks for before it."""
 WARM_UP_SHARE = 0.1
+IMBALANCED = 2.0
+"""Times the rows of the rarest class that the commonest one has, for weights to matter."""
 
 
 def candidates(case: Case, *, allows_model: bool) -> tuple[Treatment, ...]:
@@ -191,7 +193,8 @@ def _drop_rows(case: Case) -> Iterator[Treatment]:
 
 def _class_weights(case: Case) -> Iterator[Treatment]:
     counts = case.loss.class_counts if case.loss is not None else ()
-    if len(counts) < 2 or not any(counts):
+    present = [count for count in counts if count]
+    if len(present) < 2 or max(present) < IMBALANCED * min(present):
         return
     most = max(counts)
     for power, name in ((1.0, "1 / share"), (0.5, "1 / root of share")):

@@ -103,7 +103,7 @@ def choose_score(trial: Trial, wish: ScoreWish, *, loss_changes: bool) -> ScoreC
     metrics = [name for name in trial.series if name.startswith(METRIC)]
     if metrics or wish.metric is not None:
         return _of_metrics(metrics, wish)
-    order = (*INDEPENDENT[:2], LOSSES[0], *INDEPENDENT[2:], LOSSES[1])
+    order: tuple[str, ...] = (*INDEPENDENT[:2], LOSSES[0], *INDEPENDENT[2:], LOSSES[1])
     if not loss_changes:
         order = (LOSSES[0], *INDEPENDENT[:2], LOSSES[1])
     for name in order:

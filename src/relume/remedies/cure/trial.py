@@ -159,10 +159,10 @@ class Stage:
 
 
 def printed_scores(pattern: str, text: str) -> list[float]:
-    """Return the numbers that a pattern finds in an output, in their order.
+    r"""Return the numbers that a pattern finds in an output, in their order.
 
     Example:
-        >>> printed_scores(r"accuracy (\\S+)", "accuracy 0.5 \\naccuracy 0.75")
+        >>> printed_scores(r"accuracy (\S+)", "accuracy 0.5 \naccuracy 0.75")
         [0.5, 0.75]
     """
     values = []

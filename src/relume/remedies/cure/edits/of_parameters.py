@@ -47,13 +47,8 @@ def _beginning(source: Source, append: cst.Call) -> Replacement:
     name = source.code(append.func).removesuffix(".append")
     inside = source.within(append, cst.FunctionDef)
     for assign in source.all_of(cst.Assign):
-        is_meant = source.code(assign.targets[0].target) == name and isinstance(
-            assign.value, cst.List
-        )
-        if (
-            is_meant
-            and not assign.value.elements
-            and source.within(assign, cst.FunctionDef) is inside
-        ):
-            return source.replace(assign.value, "torch.nn.ModuleList()")
+        value, is_here = assign.value, source.within(assign, cst.FunctionDef) is inside
+        if source.code(assign.targets[0].target) == name and isinstance(value, cst.List):
+            if is_here and not value.elements:
+                return source.replace(value, "torch.nn.ModuleList()")
     raise NotLiteralError(f"the list {name} begins elsewhere")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, ParentNodeProvider
@@ -82,8 +82,8 @@ class Source:
         """Return what a node is directly in."""
         return self._parents.get(node)
 
-    def within(self, node: cst.CSTNode, *kinds: type[cst.CSTNode]) -> cst.CSTNode | None:
-        """Return the nearest node of certain kinds that a node is in."""
+    def within(self, node: cst.CSTNode, *kinds: Any) -> cst.CSTNode | None:
+        """Return the nearest node of certain classes that a node is in."""
         above = self.parent(node)
         while above is not None and not isinstance(above, kinds):
             above = self.parent(above)

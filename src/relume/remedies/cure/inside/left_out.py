@@ -1,6 +1,7 @@
 """Parameters that a loss depends on and that no optimizer holds, found on the autograd graph."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -29,7 +30,8 @@ def parameters_left_out(loss: Tensor, optimizers: Iterable[Optimizer]) -> list[T
     """
     held = {id(p) for each in optimizers for group in each.param_groups for p in group["params"]}
     found: dict[int, Tensor] = {}
-    seen, waiting = set(), [loss.grad_fn]
+    seen: set[Any] = set()
+    waiting: list[Any] = [loss.grad_fn]
     while waiting and len(seen) < MOST_NODES:
         node = waiting.pop()
         if node is None or node in seen:
