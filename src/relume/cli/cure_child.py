@@ -1,14 +1,15 @@
-"""What the processes of a trial load: treatments from outside, records, and in the first one a watch.
+"""What the processes of a trial load: treatments from outside, and their records.
 
-It stands in for ``relume.watching`` where ``relume run`` would load that.
+The untreated run is watched besides. It stands in for ``relume.watching``, which ``relume run``
+would load.
 """
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relume import watching
 from relume.remedies.cure.inside.injector import Injector
-from relume.remedies.cure.inside.listener import Listener
 from relume.remedies.cure.inside.made import Makings
 from relume.remedies.cure.inside.scorebook import METRIC, Scorebook
 from relume.remedies.cure.inside.seeds import Seeds
@@ -16,6 +17,9 @@ from relume.remedies.cure.inside.survey import Survey
 from relume.remedies.cure.inside.treating import listener_of
 from relume.remedies.cure.treatment import TREATMENTS, Orders
 from relume.watching import WatchSettings
+
+if TYPE_CHECKING:
+    from relume.remedies.cure.inside.listener import Listener
 
 __all__ = ["Watch", "WatchSettings"]
 
@@ -34,7 +38,7 @@ class Watch:
         self._survey = Survey(orders.folder, self._makings) if orders.surveys else None
         self._watch = watching.Watch(settings) if orders.surveys else None
         treatments = [listener_of(each, self._makings) for each in orders.treatments]
-        heard: list[Listener] = [self._makings]
+        heard: "list[Listener]" = [self._makings]
         heard += [self._survey] if self._survey is not None else []
         self._injector = Injector([*heard, *treatments, self._scorebook])
         self._seeds = Seeds(orders.offset)

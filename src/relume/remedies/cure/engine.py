@@ -1,10 +1,9 @@
-"""The whole of a cure: run untreated, diagnose, race candidates, prove the winner on fresh seeds."""
+"""The whole of a cure: an untreated run, a race of candidates, a proof on fresh seeds."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from relume.diagnosis.engine import diagnose

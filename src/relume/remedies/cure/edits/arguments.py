@@ -25,7 +25,7 @@ def with_argument(
         return source.replace(given.value, value)
     if any(each.star for each in call.args):
         raise NotLiteralError(
-            f"line {source.line_of(call)} takes its arguments from elsewhere; give it {name}={value}"
+            f"line {source.line_of(call)} is given its arguments as a whole; add {name}={value}"
         )
     if not call.args:
         end = source.span(call)[1] - 1

@@ -1,4 +1,4 @@
-"""A diff of a person's source for treatments that can be written out, or advice where they cannot."""
+"""A diff of a person's source for treatments, or advice where they cannot be written out."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -72,9 +72,7 @@ def write_patch(treatments: Sequence[Treatment], survey: Written, folder: Path) 
     advice = []
     for each in treatments:
         try:
-            if each.kind not in WRITERS:
-                raise NotLiteralError("it has no line of its own in the source")
-            more = WRITERS[each.kind](sources, each, survey)
+            more = WRITERS.get(each.kind, _no_line)(sources, each, survey)
             _apply(sources, [*edits, *more])
             edits += more
         except NotLiteralError as error:
@@ -82,6 +80,10 @@ def write_patch(treatments: Sequence[Treatment], survey: Written, folder: Path) 
     files = _apply(sources, edits)
     diff = "".join(_diff(sources, path, text) for path, text in sorted(files.items()))
     return Patch(diff, tuple(advice), files)
+
+
+def _no_line(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
+    raise NotLiteralError("it has no line of its own in the source")
 
 
 def _apply(sources: Sources, edits: Edits) -> dict[Path, bytes]:
@@ -97,7 +99,7 @@ def _diff(sources: Sources, path: Path, text: bytes) -> str:
 
 
 def unified(name: str, before: str, after: str) -> str:
-    """Return a unified diff that ``git apply`` takes.
+    r"""Return a unified diff that ``git apply`` takes.
 
     Example:
         >>> print(unified("train.py", "lr = 1", "lr = 0.1"), end="")
@@ -105,9 +107,9 @@ def unified(name: str, before: str, after: str) -> str:
         +++ b/train.py
         @@ -1 +1 @@
         -lr = 1
-        \\ No newline at end of file
+        \ No newline at end of file
         +lr = 0.1
-        \\ No newline at end of file
+        \ No newline at end of file
     """
     lines = difflib.unified_diff(
         _lines(before), _lines(after), fromfile=f"a/{name}", tofile=f"b/{name}"

@@ -91,7 +91,7 @@ def drop_rows(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
     if len(names) != len(dimensions):
         raise NotLiteralError(f"{place.short} does not name all parts of a batch")
     tests = [
-        f"{name}.isfinite()" + f".flatten(1).all(1)" * (dimension > 1)
+        f"{name}.isfinite()" + ".flatten(1).all(1)" * (dimension > 1)
         for name, dimension in zip(names, dimensions, strict=True)
     ]
     kept = ", ".join(f"{name}[finite]" for name in names)

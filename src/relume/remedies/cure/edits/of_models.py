@@ -9,10 +9,10 @@ from relume.remedies.cure.edits.written import Written
 from relume.remedies.cure.place import CodePlace
 from relume.remedies.cure.treatment import Treatment
 
+WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 HE = (
     "for module in {model}.modules():",
-    "    if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, "
-    "torch.nn.Conv3d)):",
+    f"    if isinstance(module, ({', '.join(f'torch.nn.{name}' for name in WEIGHTED)})):",
     '        torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")',
     "        if module.bias is not None:",
     "            torch.nn.init.zeros_(module.bias)",

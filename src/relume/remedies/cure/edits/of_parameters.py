@@ -48,7 +48,7 @@ def _beginning(source: Source, append: cst.Call) -> Replacement:
     inside = source.within(append, cst.FunctionDef)
     for assign in source.all_of(cst.Assign):
         value, is_here = assign.value, source.within(assign, cst.FunctionDef) is inside
-        if source.code(assign.targets[0].target) == name and isinstance(value, cst.List):
-            if is_here and not value.elements:
-                return source.replace(value, "torch.nn.ModuleList()")
+        is_meant = is_here and source.code(assign.targets[0].target) == name
+        if is_meant and isinstance(value, cst.List) and not value.elements:
+            return source.replace(value, "torch.nn.ModuleList()")
     raise NotLiteralError(f"the list {name} begins elsewhere")

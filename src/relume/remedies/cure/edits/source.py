@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -192,11 +193,11 @@ class Source:
         if "torch" in self.imported:
             return []
         for statement in self.module.body:
-            if isinstance(statement, cst.SimpleStatementLine) and isinstance(
+            is_import = isinstance(statement, cst.SimpleStatementLine) and isinstance(
                 statement.body[0], (cst.Import, cst.ImportFrom)
-            ):
-                if "__future__" not in self.code(statement):
-                    return [self.before(statement, "import torch")]
+            )
+            if is_import and "__future__" not in self.code(statement):
+                return [self.before(statement, "import torch")]
         raise NotLiteralError(f"{self.path.name} does not import torch")
 
 
@@ -220,7 +221,7 @@ def applied(text: bytes, replacements: Sequence[Replacement]) -> bytes:
         b'lr=0.03'
     """
     ordered = sorted(dict.fromkeys(replacements), key=lambda each: (each.start, each.end))
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in pairwise(ordered):
         if other.start < one.end:
             raise NotLiteralError("two of the changes meet in one line")
     for each in reversed(ordered):
