@@ -38,7 +38,7 @@ class Watch:
         self._survey = Survey(orders.folder, self._makings) if orders.surveys else None
         self._watch = watching.Watch(settings) if orders.surveys else None
         treatments = [listener_of(each, self._makings) for each in orders.treatments]
-        heard: "list[Listener]" = [self._makings]
+        heard: list[Listener] = [self._makings]
         heard += [self._survey] if self._survey is not None else []
         self._injector = Injector([*heard, *treatments, self._scorebook])
         self._seeds = Seeds(orders.offset)

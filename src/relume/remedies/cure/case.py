@@ -66,6 +66,8 @@ class Case:
         facts = next((each for each in self.inputs if not each.is_integer), None)
         if facts is None or not math.isfinite(facts.values.deviation):
             return None
+        if facts.first_nonfinite_step is not None or facts.values.nonfinite:
+            return None  # moments of what has exploded say nothing
         is_table = len(facts.shape) == 2 and facts.features == len(facts.feature_means)
         if is_table and facts.features <= MOST_FEATURES:
             deviations = [each or 1.0 for each in facts.feature_deviations]

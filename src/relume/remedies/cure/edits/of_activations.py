@@ -11,7 +11,7 @@ from relume.remedies.cure.edits.arguments import (
     without_element,
 )
 from relume.remedies.cure.edits.calls import last_name, operand_of, prefix
-from relume.remedies.cure.edits.source import NotLiteralError, Replacement, Source
+from relume.remedies.cure.edits.source import SIMPLE, NotLiteralError, Replacement, Source
 from relume.remedies.cure.edits.sources import Edits, Sources, place_in
 from relume.remedies.cure.edits.statements import name_of_made
 from relume.remedies.cure.edits.written import Written
@@ -100,7 +100,10 @@ def _bare(source: Source, call: cst.Call, *, is_module: bool) -> Replacement:
     if operand is None:
         raise NotLiteralError(f"line {source.line_of(call)} applies it indirectly")
     is_alone = isinstance(source.parent(call), (cst.Assign, cst.Return, cst.Arg))
-    return source.replace(call, source.code(operand) if is_alone else source.operand(operand))
+    code = source.code(operand)
+    if "\n" in code and not isinstance(operand, SIMPLE):  # its own parentheses held it together
+        return source.replace(call, f"({code})")
+    return source.replace(call, code if is_alone else source.operand(operand))
 
 
 def _call(sources: Sources, key: Mapping[str, Any]) -> tuple[Source, cst.Call]:

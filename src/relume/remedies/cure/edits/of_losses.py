@@ -82,7 +82,8 @@ def drop_rows(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
     start, end = source.bytes_of(place)
     for loop in source.all_of(cst.For):
         first, last = source.span(loop.iter)
-        if first <= start and end <= last and isinstance(loop.body, cst.IndentedBlock):
+        is_meant = source.span(loop)[0] == start or (first <= start and end <= last)
+        if is_meant and isinstance(loop.body, cst.IndentedBlock):
             names = _names(source, loop.target)
             break
     else:
@@ -96,7 +97,7 @@ def drop_rows(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
     ]
     kept = ", ".join(f"{name}[finite]" for name in names)
     lines = [f"finite = {' & '.join(tests)}", f"{', '.join(names)} = {kept}"]
-    lines += ["if not len(finite.nonzero()):", "    continue"]
+    lines += ["if not finite.any():", "    continue"]
     return [(source.path, source.before(loop.body.body[0], *lines))]
 
 
