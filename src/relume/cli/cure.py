@@ -1,6 +1,7 @@
 """``relume cure``: put before a command that trains, it looks for a repair and proves it."""
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def cure(
     for path in filter(None, (diff, keep)):
         check_possible(path)
     say = _silent if quiet else _say
-    with _folder(keep) as folder:
+    with _ending_by_signals(), _folder(keep) as folder:
         stage = Stage(command, folder, settings.wish.pattern)
         found = Search(stage, settings, say).run()
     patch = None
@@ -163,6 +164,21 @@ def _checked_command(words: list[str]) -> list[str]:
     if script is not None and not Path(script).exists():
         raise UserError(f"no such script: {script}; look for a mistake in the path")
     return found
+
+
+@contextmanager
+def _ending_by_signals() -> Iterator[None]:
+    """Let a signal that asks us to end end the command, too, and take our folder away."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -68,5 +68,8 @@ class Watch:
 
     def after_fork_in_child(self) -> None:
         """Go on in a forked child, which records for itself."""
+        self._scorebook.forget()
+        if self._survey is not None:
+            self._survey.forget()
         if self._watch is not None:
             self._watch.after_fork_in_child()

@@ -23,6 +23,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "nll_loss": frozenset({"log_softmax"}),
 }
 """What a loss asks for before it."""
+WEIGHABLE = frozenset({"cross_entropy", "nll_loss", "binary_cross_entropy_with_logits"})
+"""Losses that take weights of classes."""
 WARM_UP_SHARE = 0.1
 IMBALANCED = 2.0
 """Times the rows of the rarest class that the commonest one has, for weights to matter."""
@@ -193,6 +195,8 @@ def _drop_rows(case: Case) -> Iterator[Treatment]:
 
 def _class_weights(case: Case) -> Iterator[Treatment]:
     counts = case.loss.class_counts if case.loss is not None else ()
+    if case.loss_function not in WEIGHABLE:
+        return
     present = [count for count in counts if count]
     if len(present) < 2 or max(present) < IMBALANCED * min(present):
         return

@@ -15,7 +15,7 @@ from relume.remedies.cure.candidates import candidates
 from relume.remedies.cure.case import Case
 from relume.remedies.cure.gain import Gain, measure_gain
 from relume.remedies.cure.race import Rungs, affordable, best_of
-from relume.remedies.cure.score import ScoreChoice, ScoreWish, choose_score
+from relume.remedies.cure.score import ScoreChoice, ScoreWish, choose_score, outcome_of
 from relume.remedies.cure.treatment import Kind, Treatment
 from relume.remedies.cure.trial import RUN, Stage, Trial, last_lines, read_survey
 
@@ -106,6 +106,8 @@ class Search:
         untreated = self._untreated()
         case, findings = _read(untreated)
         if not case.faults and not case.left_out:
+            if untreated.exit_code:
+                raise UserError(f"{self._notes[0]}; nothing was found by which to cure it")
             return Cure(
                 outcome=Outcome.HEALTHY,
                 untreated=untreated,
@@ -138,6 +140,7 @@ class Search:
         tried = self._race(judged, untreated, choice)
         tried += self._combined(tried, untreated, choice)
         winner = _winner(tried, untreated, choice)
+        self._note_seed(tried, winner or untreated, choice)
         known |= {"tried": tuple(tried)}
         if winner is None:
             return self._ended(Outcome.NOT_BETTER, known)
@@ -171,6 +174,15 @@ class Search:
             self._notes.append(
                 f"{more} further candidates change the model; --allow model tries them"
             )
+
+    def _note_seed(self, tried: Sequence[Trial], best: Trial, choice: ScoreChoice) -> None:
+        """Say where a fresh start alone does as well as the best treatment."""
+        for each in filter(_is_reseed, tried):
+            if _value(each, choice) >= _value(best, choice) > -math.inf:
+                self._notes.append(
+                    f"another seed alone came to {each.score(choice.name):.4g}: the start matters "
+                    "here as much as any treatment"
+                )
 
     def _comparable(self, wanted: Sequence[Treatment], choice: ScoreChoice) -> list[Treatment]:
         """Leave out what the score cannot judge."""
@@ -217,7 +229,7 @@ class Search:
             is_less_better=choice.is_less_better,
         )
         rungs.add(_at_rungs(rungs, trial, choice))
-        self._tell(trial, choice)
+        self._say(f"{trial.label}: {outcome_of(trial, choice)}")
         return trial
 
     def _run(self, *treatments: Treatment, **options: Any) -> Trial:
@@ -242,7 +254,7 @@ class Search:
         if second is None:
             return []
         trial = self._run(*first.treatments, *second.treatments)
-        self._tell(trial, choice)
+        self._say(f"{trial.label}: {outcome_of(trial, choice)}")
         return [trial]
 
     def _prove(self, winner: Trial, choice: ScoreChoice) -> Gain:
@@ -257,15 +269,6 @@ class Search:
                 f"{treated[-1]:.4g}, untreated {untreated[-1]:.4g}"
             )
         return measure_gain(treated, untreated, choice)
-
-    def _tell(self, trial: Trial, choice: ScoreChoice) -> None:
-        if trial.stopped_at is not None:
-            said = f"stopped at step {trial.stopped_at:,}"
-        elif trial.exit_code:
-            said = f"failed with code {trial.exit_code}"
-        else:
-            said = f"{trial.score(choice.name):.4g}"
-        self._say(f"{trial.label}: {said}")
 
 
 def _read(untreated: Trial) -> tuple[Case, tuple[Finding, ...]]:

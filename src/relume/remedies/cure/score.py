@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relume.errors import SettingsError, UnknownNameError
@@ -155,7 +155,10 @@ def _direction(name: str, wish: ScoreWish) -> tuple[bool, str]:
     return is_less, f"; {'less' if is_less else 'more'} is taken for better, by its name"
 
 
-def series_at(trials: Mapping[str, Trial], name: str, step: int) -> dict[str, float]:
-    """Return the score of each trial at a step, where it has one."""
-    found = {key: trial.score_at(name, step) for key, trial in trials.items()}
-    return {key: value for key, value in found.items() if value is not None}
+def outcome_of(trial: Trial, choice: ScoreChoice) -> str:
+    """Return what a trial came to, in a word."""
+    if trial.stopped_at is not None:
+        return f"stopped at step {trial.stopped_at:,}"
+    if trial.exit_code:
+        return f"failed with code {trial.exit_code}"
+    return f"{trial.score(choice.name):.4g}"

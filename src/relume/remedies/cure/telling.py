@@ -6,7 +6,7 @@ from typing import Any
 from relume.remedies.cure.edits.diff import Patch
 from relume.remedies.cure.engine import Cure, Outcome
 from relume.remedies.cure.gain import Gain
-from relume.remedies.cure.score import ScoreChoice
+from relume.remedies.cure.score import ScoreChoice, outcome_of
 from relume.remedies.cure.trial import Trial
 
 JSON_VERSION = 1
@@ -14,7 +14,7 @@ JSON_VERSION = 1
 
 def lines_of(cure: Cure, patch: Patch | None) -> list[str]:
     """Return what is said of a cure, without its diff."""
-    lines = _findings(cure)
+    lines = _findings(cure) + _tried(cure)
     lines.append(_verdict(cure))
     if cure.gain is not None and cure.choice is not None:
         lines.append(_scores(cure.gain, cure.choice))
@@ -33,6 +33,15 @@ def _findings(cure: Cure) -> list[str]:
     return [f"found: {first.message} [{first.code}]{more}"]
 
 
+def _tried(cure: Cure) -> list[str]:
+    """Say what each candidate came to, on the seed of the program."""
+    choice = cure.choice
+    if choice is None or not cure.tried:
+        return []
+    said = [f"{each.label} {outcome_of(each, choice)}" for each in (cure.untreated, *cure.tried)]
+    return [f"{choice.shown}, on the seed of the program: {'; '.join(said)}"]
+
+
 def _verdict(cure: Cure) -> str:
     label = " + ".join(each.label for each in cure.winner or ())
     if cure.outcome is Outcome.HEALTHY:
@@ -40,8 +49,7 @@ def _verdict(cure: Cure) -> str:
     if cure.outcome is Outcome.NOT_JUDGED:
         return "cannot be judged: no candidate leaves the score's meaning as it is"
     if cure.gain is None or cure.choice is None:
-        n = len(cure.tried)
-        return f"no candidate beats untreated: {n} were tried on one seed; see the scores above"
+        return f"no candidate beats untreated: {len(cure.tried)} were tried, on one seed"
     said = _gain(cure.gain, cure.choice)
     if cure.outcome is Outcome.CURED:
         return f"cured: {label}: {said}"

@@ -203,14 +203,15 @@ def _run(command: Sequence[str], environment: Mapping[str, str], output: Any) ->
     try:
         return process.wait()
     finally:
-        if process.poll() is None:
-            _end(process)
+        _end(process)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    """End what is left of a command, and all that it has started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
-            return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

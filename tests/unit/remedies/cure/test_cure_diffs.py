@@ -173,11 +173,10 @@ for epoch in range(3):
 @pytest.mark.parametrize(
     ("when", "wanted"),
     [
-        ("never", "for epoch in range(3):\n    for x in loader:\n        optimizer.step()\n"),
+        ("never", SCHEDULE.partition("        if")[0]),
         (
             "epoch",
-            "for epoch in range(3):\n    for x in loader:\n        optimizer.step()\n"
-            "    scheduler.step()\n",
+            SCHEDULE.partition("        if")[0] + "    scheduler.step()\n",
         ),
     ],
 )
@@ -275,14 +274,23 @@ def test_one_of_several_that_a_line_makes_is_advice(tmp_path):
     assert "train.py:1 makes 3 of ReLU; only one is meant" in patch.advice[0]
 
 
-def test_activations_are_swapped_as_modules_and_as_functions(tmp_path):
-    script = Script(tmp_path, "import torch\nact = nn.Tanh()\ny = torch.tanh(x)\nact(x)\n")
-    keys = [
-        key(script, "tanh", "act(x)", script.made("nn.Tanh()", "Tanh")),
-        key(script, "tanh", "torch.tanh(x)"),
-    ]
+def test_activations_are_swapped_as_modules_functions_and_methods(tmp_path):
+    text = "import torch\nact = nn.Tanh()\ny = torch.tanh(torch.tanh(x) + z.tanh())\nact(x)\n"
+    script = Script(tmp_path, text)
+    made = script.made("nn.Tanh()", "Tanh")
+    calls = ["torch.tanh(torch.tanh(x) + z.tanh())", "torch.tanh(x)", "z.tanh()"]
+    keys = [key(script, "tanh", "act(x)", made), *(key(script, "tanh", call) for call in calls)]
     edited = script.edited("swap activations", {}, keys=keys, to="relu")
-    assert edited == "import torch\nact = nn.ReLU()\ny = torch.nn.functional.relu(x)\nact(x)\n"
+    new = "torch.nn.functional.relu"
+    assert edited == (f"import torch\nact = nn.ReLU()\ny = {new}({new}(x) + {new}(z))\nact(x)\n")
+
+
+def test_a_module_that_the_output_goes_through_too_is_advice(tmp_path):
+    script = Script(tmp_path, NET)
+    keys = [key(script, "relu", "self.relu(x)", script.made("nn.ReLU()", "ReLU"))]
+    survey = {"loss": {"head": keys}}
+    patch = script.patch("swap activations", survey, keys=keys, to="leaky_relu")
+    assert "the ReLU of train.py:5 is applied to the output too" in patch.advice[0]
 
 
 def test_a_relu_is_put_between_two_layers_of_a_sequence(tmp_path):

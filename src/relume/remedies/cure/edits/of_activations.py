@@ -10,7 +10,7 @@ from relume.remedies.cure.edits.arguments import (
     with_argument,
     without_element,
 )
-from relume.remedies.cure.edits.calls import last_name, operand_of, prefix
+from relume.remedies.cure.edits.calls import is_function, last_name, operand_of, prefix
 from relume.remedies.cure.edits.source import SIMPLE, NotLiteralError, Replacement, Source
 from relume.remedies.cure.edits.sources import Edits, Sources, place_in
 from relume.remedies.cure.edits.statements import name_of_made
@@ -48,18 +48,32 @@ def swap(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
     to = treatment.numbers["to"]
     for key in treatment.numbers["keys"]:
         if key["made"] is not None:
+            _check_off_head(survey, key["made"])
             source, call = _making(sources, key["made"])
-            text = f"{prefix(source, call) or 'torch.nn.'}{MODULES[to]}()"
+            edit = source.replace(call, f"{prefix(source, call) or 'torch.nn.'}{MODULES[to]}()")
         else:
             source, call = _call(sources, key)
-            operand = operand_of(source, call)
-            if operand is None:
-                raise NotLiteralError(f"line {source.line_of(call)} applies it indirectly")
-            text = f"torch.nn.functional.{to}({source.code(operand)})"
-        if text.startswith("torch."):
-            edits += [(source.path, each) for each in source.import_of_torch()]
-        edits.append((source.path, source.replace(call, text)))
+            edit = _other_function(source, call, to)
+        edits += [(source.path, each) for each in (*source.import_of_torch(), edit)]
     return edits
+
+
+def _other_function(source: Source, call: cst.Call, to: str) -> Replacement:
+    """Return the edit that has another function called."""
+    name = f"torch.nn.functional.{to}"
+    if is_function(source, call):
+        return source.replace(call.func, name)
+    operand = operand_of(source, call)
+    if operand is None:
+        raise NotLiteralError(f"line {source.line_of(call)} applies it indirectly")
+    return source.replace(call, f"{name}({source.code(operand)})")
+
+
+def _check_off_head(survey: Written, made: Mapping[str, Any]) -> None:
+    """Raise where a module is applied on the head too, which is to stay."""
+    if any(key["made"] == made for key in survey.get("loss", {}).get("head", ())):
+        place = CodePlace.from_json(made["place"])
+        raise NotLiteralError(f"the {made['kind']} of {place.short} is applied to the output too")
 
 
 def insert(sources: Sources, treatment: Treatment, survey: Written) -> Edits:

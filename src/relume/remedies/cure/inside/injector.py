@@ -48,7 +48,7 @@ class Injector:
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners = tuple(listeners)
-        self._patches: list[tuple[Any, str, Any]] = []
+        self._patches: list[tuple[Any, str, Any, bool]] = []
         self._hooks: list[Any] = []
         self._inside = threading.local()
 
@@ -75,8 +75,11 @@ class Injector:
     def remove(self) -> None:
         """Put everything back."""
         while self._patches:
-            holder, name, original = self._patches.pop()
-            setattr(holder, name, original)
+            holder, name, original, is_own = self._patches.pop()
+            if is_own:
+                setattr(holder, name, original)
+            else:
+                delattr(holder, name)  # it was inherited
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
@@ -87,7 +90,7 @@ class Injector:
         def wrapper(*args: Any, **named: Any) -> Any:
             return around(original, *args, **named)
 
-        self._patches.append((holder, name, original))
+        self._patches.append((holder, name, original, name in vars(holder)))
         setattr(holder, name, _like(original, wrapper))
 
     def _enter(self, what: str) -> bool:

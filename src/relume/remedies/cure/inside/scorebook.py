@@ -71,6 +71,13 @@ class Scorebook(Listener):
         """Take down a score at the present step."""
         self._series.setdefault(name, []).append((self.steps, float(value)))
 
+    def forget(self) -> None:
+        """Begin anew, in a forked process."""
+        self.steps, self._leader = 0, None
+        self._losses.clear()
+        self._series.clear()
+        self._sums.clear()
+
     def before_backward(self, loss: Tensor | None, place: CodePlace | None) -> None:
         """Take down a loss that is learned from."""
         if loss is not None and loss.numel() == 1:

@@ -39,6 +39,10 @@ class Survey(Listener):
         self._steps = self._looks = self._epochs = 0
         self._last_model: tuple[nn.Module, CodePlace | None] | None = None
 
+    def forget(self) -> None:
+        """Begin anew, in a forked process."""
+        self._steps = 0
+
     def optimizer_made(self, optimizer: Optimizer, place: CodePlace | None) -> None:
         """Take down where an optimizer is made, and its rate."""
         rate = optimizer.param_groups[0].get("lr")
