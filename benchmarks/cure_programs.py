@@ -17,13 +17,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from benchmarks.clinic.programs import PROGRAMS, Program
-from benchmarks.measure import keep
+from benchmarks.measure import RESULTS, keep
 
+NAME = "cure_programs"
 ROOT = Path(__file__).parents[1]
 LAST_LINE = re.compile(r"^score: (\S+)$")
 PATTERN = r"score: (\S+)"
@@ -156,29 +160,50 @@ def _number(value: float | None) -> str:
     return "?" if value is None else f"{value:.3f}"
 
 
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Count programs by what came of them."""
+    return {
+        "programs": len(rows),
+        "cured": sum(row["outcome"] == "cured" for row in rows),
+        "reached": sum(row["reached"] for row in rows),
+        "diffs": sum(row["applied"] is not None for row in rows),
+        "applied": sum(row["applied"] is True for row in rows),
+        "as promised": sum(row["promised"] is True for row in rows),
+    }
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    """Return the rows of earlier runs, by program."""
+    path = RESULTS / f"{NAME}.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["programs"] if path.exists() else []
+    return {row["name"]: row for row in rows}
+
+
+def cured_in_a_folder(program: Program, budget: str) -> Cured:
+    """Cure a program in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as place:
+        return cure(program, Path(place), budget)
+
+
 def main() -> None:
-    """Run, print a line a program, and keep the result."""
+    """Run, print a line a program, and keep its row beside those of the others."""
     by_name = {program.name: program for program in PROGRAMS}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cure_programs")
     parser.add_argument("names", nargs="*", metavar="NAME", help="programs to cure [all]")
     parser.add_argument("--budget", default="12", help="of each cure [12]")
+    parser.add_argument("--jobs", type=int, default=1, help="programs at a time [1]")
     options = parser.parse_args()
-    done = []
-    for program in [by_name[name] for name in options.names] or PROGRAMS:
-        with tempfile.TemporaryDirectory() as place:
-            done.append(cure(program, Path(place), options.budget))
-        print(line(done[-1]), flush=True)
-    summary = {
-        "programs": len(done),
-        "cured": sum(each.outcome == "cured" for each in done),
-        "reached": sum(each.reached for each in done),
-        "diffs": sum(each.applied is not None for each in done),
-        "applied": sum(each.applied is True for each in done),
-        "as promised": sum(each.promised is True for each in done),
-    }
-    print(summary)
-    if not options.names:
-        keep("cure_programs", {"summary": summary, "programs": [asdict(each) for each in done]})
+    wanted = [by_name[name] for name in options.names] or list(PROGRAMS)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        cures = [pool.submit(cured_in_a_folder, each, options.budget) for each in wanted]
+        for each in as_completed(cures):
+            done = each.result()
+            print(line(done), flush=True)
+            rows = kept() | {done.name: asdict(done)}
+            ordered = [rows[name] for name in by_name if name in rows]
+            result = {"summary": summary(ordered), "programs": ordered}
+            keep(NAME, result, is_printed=False)
+    print(summary(list(kept().values())))
 
 
 if __name__ == "__main__":
