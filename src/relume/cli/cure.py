@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relume.remedies.cure.edits.diff import Patch
     from relume.remedies.cure.engine import Cure, CureSettings
 
+WATCHING = "relume.watching"
 _COMMAND = "relume.command"
 NOT_CURED, NOT_JUDGED = 4, 5
 FEWEST_SEEDS = 2
@@ -94,7 +95,7 @@ def cure(
         check_possible(path)
     say = _silent if quiet else _say
     with _ending_by_signals(), _folder(keep) as folder:
-        stage = Stage(command, folder, settings.wish.pattern)
+        stage = Stage(command, folder, settings.wish.pattern, watching=WATCHING)
         found = Search(stage, settings, say).run()
     patch = None
     if found.outcome is Outcome.CURED and found.winner:

@@ -94,6 +94,7 @@ class Orders:
         treatments: What is done otherwise; empty: nothing.
         offset: Added to every seed that the program sets; 0 leaves them.
         surveys: Whether the places of the code are taken down.
+        watching: Module that watches the run besides; empty: none does.
         score: Name of the score that stops a trial early.
         pattern: Regular expression whose first group is a score in the output; None: none.
         marks: Least (or, where ``is_less_better``, greatest) score at certain steps; below it the
@@ -105,6 +106,7 @@ class Orders:
     treatments: tuple[Treatment, ...] = ()
     offset: int = 0
     surveys: bool = False
+    watching: str = ""
     score: str = ""
     pattern: str | None = None
     marks: Mapping[int, float] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from relume.observe.launch import LaunchSettings, usual_python_path, watched_env
 from relume.observe.run_place import RunPlace
 from relume.remedies.cure.treatment import TREATMENTS, Orders, Treatment
 
-CHILD = "relume.cli.cure_child"
+CHILD = "relume.remedies.cure.inside.attending"
 PRINTED = "printed"
 OUTPUT, RUN = "output.txt", "run"
 WATCHED_EVERY = 5
@@ -72,9 +72,18 @@ class Stage:
         command: The person's, its program in full.
         folder: Of the whole; each trial gets a folder in it.
         pattern: Of a score in the output.
+        watching: Module that watches the runs that are surveyed.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, pattern: str | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        pattern: str | None = None,
+        *,
+        watching: str = "",
+    ) -> None:
+        self._watching = watching
         self._command = list(command)
         self._folder = folder
         self._pattern = pattern
@@ -107,6 +116,7 @@ class Stage:
             treatments=treatments,
             offset=offset,
             surveys=surveys,
+            watching=self._watching if surveys else "",
             score=score,
             pattern=self._pattern,
             marks=dict(marks or {}),

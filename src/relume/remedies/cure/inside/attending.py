@@ -1,14 +1,15 @@
 """What the processes of a trial load: treatments from outside, and their records.
 
-The untreated run is watched besides. It stands in for ``relume.watching``, which ``relume run``
-would load.
+It stands in for ``relume.watching``, which ``relume run`` would load. The untreated run is watched
+besides, by the module that its orders name.
 """
 
+import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from relume import watching
+import relume
 from relume.remedies.cure.inside.injector import Injector
 from relume.remedies.cure.inside.made import Makings
 from relume.remedies.cure.inside.scorebook import METRIC, Scorebook
@@ -16,12 +17,20 @@ from relume.remedies.cure.inside.seeds import Seeds
 from relume.remedies.cure.inside.survey import Survey
 from relume.remedies.cure.inside.treating import listener_of
 from relume.remedies.cure.treatment import TREATMENTS, Orders
-from relume.watching import WatchSettings
 
 if TYPE_CHECKING:
     from relume.remedies.cure.inside.listener import Listener
 
-__all__ = ["Watch", "WatchSettings"]
+
+class WatchSettings:
+    """How the untreated program is watched.
+
+    Args:
+        **options: Those of the settings of ``relume.watching``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
 
 
 class Watch:
@@ -36,7 +45,7 @@ class Watch:
         self._makings = Makings()
         self._scorebook = Scorebook(orders)
         self._survey = Survey(orders.folder, self._makings) if orders.surveys else None
-        self._watch = watching.Watch(settings) if orders.surveys else None
+        self._watch = _watch(orders.watching, settings) if orders.watching else None
         treatments = [listener_of(each, self._makings) for each in orders.treatments]
         heard: list[Listener] = [self._makings]
         heard += [self._survey] if self._survey is not None else []
@@ -50,13 +59,7 @@ class Watch:
             self._watch.start()
         self._injector.install()
         self._scorebook.install()
-        recorded = watching.metric
-
-        def metric(name: str, value: float) -> None:
-            self._scorebook.record(METRIC + str(name), value)
-            recorded(name, value)
-
-        watching.metric = metric
+        setattr(relume, "metric", self._record)  # noqa: B010 (found there before it is looked up)
 
     def stop(self, status: str) -> None:
         """Write the records."""
@@ -73,3 +76,14 @@ class Watch:
             self._survey.forget()
         if self._watch is not None:
             self._watch.after_fork_in_child()
+
+    def _record(self, name: str, value: float) -> None:
+        """Take down a score that the program gives ``relume.metric``."""
+        self._scorebook.record(METRIC + str(name), value)
+        if self._watch is not None:
+            self._watch.record_metric(name, value)
+
+
+def _watch(name: str, settings: WatchSettings) -> Any:
+    watching = importlib.import_module(name)
+    return watching.Watch(watching.WatchSettings(**settings.options))
