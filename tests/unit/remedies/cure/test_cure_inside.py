@@ -302,3 +302,13 @@ def test_orders_survive_their_way_into_another_process():
     treatment = Treatment(kind=Kind.CLIP, label="clip", numbers={"norm": 1.0}, answers=("RLM202",))
     orders = Orders(folder="/f", treatments=(treatment,), offset=3, marks={25: 0.5}, pattern="a(b)")
     assert Orders.from_text(orders.to_text()) == orders
+
+
+def test_torchscript_compiles_what_is_patched(treated):
+    treated((Kind.RATE, {"factor": 1.0}))
+
+    def forward(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(torch.relu(functional.softmax(x, dim=1)), y)
+
+    x, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    assert torch.jit.script(forward)(x, y) == forward(x, y)

@@ -21,6 +21,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from relume.observe.intercept import forget_in_jit, tell_dynamo, tell_jit
 from relume.remedies.cure.inside.frames import (
     calling_module,
     construction_place,
@@ -57,9 +58,9 @@ class Injector:
         for name in ACTIVATIONS:
             for holder in (functional, torch, Tensor):
                 if hasattr(holder, name):
-                    self._patch(holder, name, functools.partial(self._activation, name))
+                    self._patch_function(holder, name, functools.partial(self._activation, name))
         for name in LOSSES:
-            self._patch(functional, name, functools.partial(self._loss, name))
+            self._patch_function(functional, name, functools.partial(self._loss, name))
         self._patch(nn.Module, "__init__", self._make_module)
         self._patch(nn.Module, "__call__", self._call_module)
         self._patch(Optimizer, "__init__", self._make_optimizer)
@@ -76,6 +77,7 @@ class Injector:
         """Put everything back."""
         while self._patches:
             holder, name, original, is_own = self._patches.pop()
+            forget_in_jit(vars(holder)[name])
             if is_own:
                 setattr(holder, name, original)
             else:
@@ -92,6 +94,14 @@ class Injector:
 
         self._patches.append((holder, name, original, name in vars(holder)))
         setattr(holder, name, _like(original, wrapper))
+
+    def _patch_function(self, holder: Any, name: str, around: Callable[..., Any]) -> None:
+        """Patch a function; where TorchScript or Dynamo compile it, they compile torch's own."""
+        own = getattr(holder, name)
+        own = vars(own).get("__original_fn", own) if hasattr(own, "__dict__") else own
+        self._patch(holder, name, around)
+        tell_jit(own, getattr(holder, name))
+        tell_dynamo(own, getattr(holder, name))
 
     def _enter(self, what: str) -> bool:
         """Return whether this is the outermost call of a kind in this thread, and enter it."""
