@@ -304,6 +304,7 @@ def test_orders_survive_their_way_into_another_process():
     assert Orders.from_text(orders.to_text()) == orders
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_torchscript_compiles_what_is_patched(treated):
     treated((Kind.RATE, {"factor": 1.0}))
 
