@@ -63,7 +63,7 @@ class Cure:
         survey: Places of its code.
         choice: The score that decides; None where nothing was tried.
         tried: Candidates and their trials, in their order.
-        winner: What the proof is about; None without one.
+        winner: What the proof is about, the best that was tried; None without one.
         gain: On fresh seeds; None without a proof.
         spent: In runs as long as the untreated one.
         notes: What else has to be said.
@@ -142,13 +142,14 @@ class Search:
         winner = _winner(tried, untreated, choice)
         self._note_seed(tried, winner or untreated, choice)
         known |= {"tried": tuple(tried)}
-        if winner is None:
+        best = winner or _best(tried, choice)
+        if best is None:
             return self._ended(Outcome.NOT_BETTER, known)
-        gain = self._prove(winner, choice)
-        known |= {"winner": winner.treatments, "gain": gain}
+        gain = self._prove(best, choice)
+        known |= {"winner": best.treatments, "gain": gain}
         if gain.is_proven:
             return self._ended(Outcome.CURED, known)
-        return self._ended(Outcome.NOT_PROVEN, known)
+        return self._ended(Outcome.NOT_BETTER if winner is None else Outcome.NOT_PROVEN, known)
 
     def _ended(self, outcome: Outcome, known: dict[str, Any]) -> Cure:
         return Cure(outcome=outcome, spent=sum(self._spent), notes=tuple(self._notes), **known)
@@ -268,6 +269,8 @@ class Search:
                 f"fresh seed {number + 1} of {self._settings.seeds}: {winner.label} "
                 f"{treated[-1]:.4g}, untreated {untreated[-1]:.4g}"
             )
+        if len(set(treated)) == len(set(untreated)) == 1:
+            self._notes.append("seeds change nothing in this program: its runs are all alike")
         return measure_gain(treated, untreated, choice)
 
 
@@ -302,11 +305,18 @@ def _value(trial: Trial, choice: ScoreChoice) -> float:
 
 
 def _final(trial: Trial, choice: ScoreChoice) -> float:
-    return trial.score(choice.name) if trial.exit_code == 0 else math.nan
+    has_ended = trial.exit_code == 0 and trial.stopped_at is None
+    return trial.score(choice.name) if has_ended else math.nan
 
 
 def _is_reseed(trial: Trial) -> bool:
     return any(each.kind is Kind.SEED for each in trial.treatments)
+
+
+def _best(tried: Sequence[Trial], choice: ScoreChoice) -> Trial | None:
+    """Return the best candidate that came to its end, better than untreated or not."""
+    ended = [each for each in tried if _value(each, choice) > -math.inf and not _is_reseed(each)]
+    return max(ended, key=lambda each: _value(each, choice), default=None)
 
 
 def _winner(tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> Trial | None:

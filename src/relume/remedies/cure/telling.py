@@ -53,7 +53,8 @@ def _verdict(cure: Cure) -> str:
     said = _gain(cure.gain, cure.choice)
     if cure.outcome is Outcome.CURED:
         return f"cured: {label}: {said}"
-    return f"no candidate beats untreated beyond doubt: the best, {label}, has {said}"
+    doubt = " beyond doubt" if cure.outcome is Outcome.NOT_PROVEN else ""
+    return f"no candidate beats untreated{doubt}: the best, {label}, has {said}"
 
 
 def _gain(gain: Gain, choice: ScoreChoice) -> str:

@@ -122,9 +122,35 @@ def test_a_better_seed_is_no_cure_and_is_told(monkeypatch):
 
     cure, _ = search(monkeypatch, MadeUpStage(score), Code.GRADIENTS_KEPT)
     assert cure.outcome is Outcome.NOT_BETTER
-    assert cure.gain is None
+    assert (cure.gain.gain, cure.gain.is_proven) == (0.0, False)
     assert any("another seed alone came to 0.9" in note for note in cure.notes)
-    assert any(line.startswith("no candidate beats untreated: ") for line in lines_of(cure, None))
+    assert any(
+        line.startswith("no candidate beats untreated: the best, ") and "3 fresh seeds" in line
+        for line in lines_of(cure, None)
+    )
+
+
+def test_without_any_run_that_ends_there_is_no_proof(monkeypatch):
+    def score(kinds, treatments, offset):
+        return math.nan if treatments else 0.5
+
+    stage = MadeUpStage(score)
+    cure, _ = search(monkeypatch, stage, Code.RATE_TOO_HIGH)
+    assert cure.outcome is Outcome.NOT_BETTER
+    assert cure.gain is None
+    assert any(
+        line == f"no candidate beats untreated: {len(cure.tried)} were tried, on one seed"
+        for line in lines_of(cure, None)
+    )
+
+
+def test_a_program_that_no_seed_changes_is_told(monkeypatch):
+    def score(kinds, treatments, offset):
+        return 0.9 if Kind.CLIP in kinds else 0.2
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), Code.DIVERGING)
+    assert cure.outcome is Outcome.CURED
+    assert any("its runs are all alike" in note for note in cure.notes)
 
 
 def test_a_gain_that_fresh_seeds_do_not_confirm_is_no_cure(monkeypatch):
