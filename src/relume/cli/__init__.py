@@ -13,6 +13,7 @@ import typer
 
 import relume
 from relume.cli.activations import activations
+from relume.cli.cure import cure
 from relume.cli.diagnose import diagnose
 from relume.cli.examine import examine
 from relume.cli.fit import fit
@@ -24,7 +25,7 @@ from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, diagnose, revive, report, rules, activations,
+    fit, run_command, predict, examine, diagnose, cure, revive, report, rules, activations,
 )  # fmt: skip
 
 EXIT_OF_CTRL_C = 130

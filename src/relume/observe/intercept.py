@@ -138,7 +138,7 @@ class Interception:
                 held.__dict__[name] = original
         self._attributes.clear()
         for wrapper in self._wrappers.values():
-            _jit_names().pop(id(wrapper), None)
+            forget_in_jit(wrapper)
         self._wrappers.clear()
         _forget_methods()
 
@@ -153,8 +153,8 @@ class Interception:
             wrapper = wrap(original, kind, self._switch)  # type: ignore[arg-type]
             self._wrappers[id(original)] = wrapper
             _name_as(wrapper, holder, name)
-            _tell_jit(original, wrapper)
-            _tell_dynamo(original, wrapper)
+            tell_jit(original, wrapper)
+            tell_dynamo(original, wrapper)
         self._set(holder, name, original, wrapper)
 
     def _set(self, holder: Any, name: str, original: Any, wrapper: Any) -> None:
@@ -231,7 +231,7 @@ def _name_as(wrapper: Any, holder: Any, name: str) -> None:
     wrapper.__qualname__ = f"{holder.__qualname__}.{name}" if is_class else name
 
 
-def _tell_jit(original: Any, wrapper: Any) -> None:
+def tell_jit(original: Any, wrapper: Any) -> None:
     """Let TorchScript compile the wrapper as the operator that it wraps."""
     table = _jit_names()
     if id(original) in table:
@@ -241,7 +241,12 @@ def _tell_jit(original: Any, wrapper: Any) -> None:
         vars(wrapper).update(__script_if_tracing_wrapper=True, __original_fn=original)
 
 
-def _tell_dynamo(original: Any, wrapper: Any) -> None:
+def forget_in_jit(wrapper: Any) -> None:
+    """Let TorchScript know nothing more of a wrapper, whose id another object may get."""
+    _jit_names().pop(id(wrapper), None)
+
+
+def tell_dynamo(original: Any, wrapper: Any) -> None:
     """Let Dynamo trace what is wrapped, and write that into its tables if it is loaded meanwhile.
 
     Its tables name torch's functions and stay as they are first read. With the wrappers in them,

@@ -1,0 +1,1 @@
+"""Treatments written into a person's source, as a diff."""

@@ -1,0 +1,326 @@
+"""The whole of a cure: an untreated run, a race of candidates, a proof on fresh seeds."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from relume.diagnosis.engine import diagnose
+from relume.diagnosis.finding import Finding
+from relume.diagnosis.reading import Reading
+from relume.errors import RunFileError, UserError
+from relume.remedies.cure.budget import Budget
+from relume.remedies.cure.candidates import candidates
+from relume.remedies.cure.case import Case
+from relume.remedies.cure.gain import Gain, measure_gain
+from relume.remedies.cure.race import Rungs, affordable, best_of
+from relume.remedies.cure.score import ScoreChoice, ScoreWish, choose_score, outcome_of
+from relume.remedies.cure.treatment import Kind, Treatment
+from relume.remedies.cure.trial import RUN, Stage, Trial, last_lines, read_survey
+
+FIRST_FRESH = 1_001
+"""Offset of the first fresh seed."""
+RESEED = 500
+"""Offset of the fresh start that runs among the candidates."""
+
+
+class Outcome(StrEnum):
+    """What a cure came to."""
+
+    CURED = "cured"
+    HEALTHY = "healthy"
+    NOT_BETTER = "no candidate beats untreated"
+    NOT_PROVEN = "not proven"
+    NOT_JUDGED = "cannot be judged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CureSettings:
+    """How a cure is looked for.
+
+    Args:
+        budget: What it may spend in all.
+        seeds: Fresh seeds of the proof.
+        wish: What the person said of the score.
+        allows_model: Whether the model may become another one.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    seeds: int = 3
+    wish: ScoreWish = field(default_factory=ScoreWish)
+    allows_model: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cure:
+    """What was tried, and what came of it.
+
+    Args:
+        outcome: In a word.
+        untreated: The first run.
+        findings: About it.
+        survey: Places of its code.
+        choice: The score that decides; None where nothing was tried.
+        tried: Candidates and their trials, in their order.
+        winner: What the proof is about, the best that was tried; None without one.
+        gain: On fresh seeds; None without a proof.
+        spent: In runs as long as the untreated one.
+        notes: What else has to be said.
+    """
+
+    outcome: Outcome
+    untreated: Trial
+    findings: tuple[Finding, ...] = ()
+    survey: Mapping[str, Any] = field(default_factory=dict)
+    choice: ScoreChoice | None = None
+    tried: tuple[Trial, ...] = ()
+    winner: tuple[Treatment, ...] | None = None
+    gain: Gain | None = None
+    spent: float = 1.0
+    notes: tuple[str, ...] = ()
+
+
+class Search:
+    """Looks for a cure on a stage.
+
+    Args:
+        stage: Where trials run.
+        settings: How.
+        say: Told what happens, a line each time.
+    """
+
+    def __init__(self, stage: Stage, settings: CureSettings, say: Callable[[str], None]) -> None:
+        self._stage = stage
+        self._settings = settings
+        self._say = say
+        self._spent: list[float] = []
+        self._notes: list[str] = []
+
+    def run(self) -> Cure:
+        """Look for a cure, from the untreated run to the proof.
+
+        Raises:
+            UserError: If the program does not train.
+        """
+        untreated = self._untreated()
+        case, findings = _read(untreated)
+        if not case.faults and not case.left_out:
+            if untreated.exit_code:
+                raise UserError(f"{self._notes[0]}; nothing was found by which to cure it")
+            return Cure(
+                outcome=Outcome.HEALTHY,
+                untreated=untreated,
+                findings=findings,
+                survey=case.survey,
+            )
+        wanted = candidates(case, allows_model=self._settings.allows_model)
+        self._note_forbidden(case, len(wanted))
+        changes = any(each.changes_loss for each in wanted)
+        choice = choose_score(untreated, self._settings.wish, loss_changes=changes)
+        self._say(f"score: {choice.why}; untreated {untreated.score(choice.name):.4g}")
+        known = {
+            "untreated": untreated,
+            "findings": findings,
+            "survey": case.survey,
+            "choice": choice,
+        }
+        return self._search(wanted, untreated, choice, known)
+
+    def _search(
+        self,
+        wanted: Sequence[Treatment],
+        untreated: Trial,
+        choice: ScoreChoice,
+        known: dict[str, Any],
+    ) -> Cure:
+        judged = self._comparable(wanted, choice)
+        if all(each.kind is Kind.SEED for each in judged):
+            return Cure(outcome=Outcome.NOT_JUDGED, spent=1.0, notes=tuple(self._notes), **known)
+        tried = self._race(judged, untreated, choice)
+        tried += self._combined(tried, untreated, choice)
+        winner = _winner(tried, untreated, choice)
+        self._note_seed(tried, winner or untreated, choice)
+        known |= {"tried": tuple(tried)}
+        best = winner or _best(tried, choice)
+        if best is None:
+            return self._ended(Outcome.NOT_BETTER, known)
+        gain = self._prove(best, choice)
+        known |= {"winner": best.treatments, "gain": gain}
+        if gain.is_proven:
+            return self._ended(Outcome.CURED, known)
+        return self._ended(Outcome.NOT_BETTER if winner is None else Outcome.NOT_PROVEN, known)
+
+    def _ended(self, outcome: Outcome, known: dict[str, Any]) -> Cure:
+        return Cure(outcome=outcome, spent=sum(self._spent), notes=tuple(self._notes), **known)
+
+    def _untreated(self) -> Trial:
+        self._say("untreated run, watched")
+        trial = self._stage.run(surveys=True)
+        if not trial.steps:
+            words = " | ".join(last_lines(trial)) or "it printed nothing"
+            raise UserError(
+                f"the command made no training step and ended with code {trial.exit_code}: {words}"
+            )
+        if trial.exit_code:
+            words = " | ".join(last_lines(trial, 1))
+            self._notes.append(f"the untreated run ended with code {trial.exit_code}: {words}")
+        self._spent.append(1.0)
+        self._cpu_s, self._steps = trial.cpu_s, trial.steps
+        return trial
+
+    def _note_forbidden(self, case: Case, count: int) -> None:
+        more = len(candidates(case, allows_model=True)) - count
+        if more > 0:
+            self._notes.append(
+                f"{more} further candidates change the model; --allow model tries them"
+            )
+
+    def _note_seed(self, tried: Sequence[Trial], best: Trial, choice: ScoreChoice) -> None:
+        """Say where a fresh start alone does as well as the best treatment."""
+        for each in filter(_is_reseed, tried):
+            if _value(each, choice) >= _value(best, choice) > -math.inf:
+                self._notes.append(
+                    f"another seed alone came to {each.score(choice.name):.4g}: the start matters "
+                    "here as much as any treatment"
+                )
+
+    def _comparable(self, wanted: Sequence[Treatment], choice: ScoreChoice) -> list[Treatment]:
+        """Leave out what the score cannot judge."""
+        kept = [each for each in wanted if choice.is_comparable or not each.changes_loss]
+        lost = [each.label for each in wanted if each not in kept]
+        if lost:
+            self._notes.append(
+                f"not tried, since {choice.shown} would mean something else under it: "
+                f"{'; '.join(lost)}; name a score with --metric-regex or relume.metric"
+            )
+        return kept
+
+    def _race(
+        self, wanted: Sequence[Treatment], untreated: Trial, choice: ScoreChoice
+    ) -> list[Trial]:
+        """Run candidates while there is room for the proof after them."""
+        rungs = Rungs(untreated.steps)
+        rungs.add(_at_rungs(rungs, untreated, choice))
+        tried: list[Trial] = []
+        seed = [each for each in wanted if each.kind is Kind.SEED]
+        others = [each for each in wanted if each.kind is not Kind.SEED]
+        for number, each in enumerate([*others[:1], *seed, *others[1:]]):
+            if not self._has_room(extra=0.0 if number < 2 else 1.0):
+                self._notes.append(
+                    f"the budget left no room for {len(others) + len(seed) - number} candidates"
+                )
+                break
+            tried.append(self._try(each, rungs, choice))
+        return tried
+
+    def _has_room(self, *, extra: float) -> bool:
+        budget = self._settings.budget.runs(self._cpu_s)
+        proof = 2.0 * self._settings.seeds
+        return affordable([*self._spent, proof, extra], budget)
+
+    def _try(self, treatment: Treatment, rungs: Rungs, choice: ScoreChoice) -> Trial:
+        marks = rungs.marks()
+        sign = -1.0 if choice.is_less_better else 1.0
+        trial = self._run(
+            treatment,
+            offset=RESEED if treatment.kind is Kind.SEED else 0,
+            marks={step: sign * mark for step, mark in marks.items()},
+            score=choice.name,
+            is_less_better=choice.is_less_better,
+        )
+        rungs.add(_at_rungs(rungs, trial, choice))
+        self._say(f"{trial.label}: {outcome_of(trial, choice)}")
+        return trial
+
+    def _run(self, *treatments: Treatment, **options: Any) -> Trial:
+        trial = self._stage.run(*treatments, **options)
+        self._spent.append(max(0.05, min(1.5, trial.steps / max(1, self._steps))))
+        return trial
+
+    def _combined(
+        self, tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice
+    ) -> list[Trial]:
+        """Run the best two of different kinds together, if both gain."""
+        start = choice.better(untreated.score(choice.name))
+        ranked = sorted(
+            (each for each in tried if _value(each, choice) > start and not _is_reseed(each)),
+            key=lambda each: -_value(each, choice),
+        )
+        first = next(iter(ranked), None)
+        if first is None or not self._has_room(extra=0.0):
+            return []
+        kind = first.treatments[0].kind
+        second = next((each for each in ranked if each.treatments[0].kind is not kind), None)
+        if second is None:
+            return []
+        trial = self._run(*first.treatments, *second.treatments)
+        self._say(f"{trial.label}: {outcome_of(trial, choice)}")
+        return [trial]
+
+    def _prove(self, winner: Trial, choice: ScoreChoice) -> Gain:
+        """Run winner and untreated on fresh seeds, to their ends."""
+        treated, untreated = [], []
+        for number in range(self._settings.seeds):
+            offset = FIRST_FRESH + number
+            treated.append(_final(self._run(*winner.treatments, offset=offset), choice))
+            untreated.append(_final(self._run(offset=offset), choice))
+            self._say(
+                f"fresh seed {number + 1} of {self._settings.seeds}: {winner.label} "
+                f"{treated[-1]:.4g}, untreated {untreated[-1]:.4g}"
+            )
+        if len(set(treated)) == len(set(untreated)) == 1:
+            self._notes.append("seeds change nothing in this program: its runs are all alike")
+        return measure_gain(treated, untreated, choice)
+
+
+def _read(untreated: Trial) -> tuple[Case, tuple[Finding, ...]]:
+    """Return what the untreated run shows."""
+    from relume.runs.query import read_run
+
+    survey = read_survey(untreated.folder)
+    try:
+        run = read_run(untreated.folder / RUN)
+    except RunFileError:
+        return Case((), survey), ()
+    findings = diagnose(run).findings
+    reading = Reading(run)
+    return Case(findings, survey, reading.inputs, reading.loss), findings
+
+
+def _at_rungs(rungs: Rungs, trial: Trial, choice: ScoreChoice) -> dict[int, float | None]:
+    """Return the scores of a trial at the rungs that it came to, the better the greater."""
+    last = trial.steps if trial.stopped_at is None else trial.stopped_at
+    found = {step: trial.score_at(choice.name, step) for step in rungs.at if step <= last}
+    return {
+        step: choice.better(value) if value is not None else None for step, value in found.items()
+    }
+
+
+def _value(trial: Trial, choice: ScoreChoice) -> float:
+    """Return the score of a trial, the better the greater; -inf where it did not get to its end."""
+    if trial.stopped_at is not None or trial.exit_code:
+        return -math.inf
+    return choice.better(trial.score(choice.name))
+
+
+def _final(trial: Trial, choice: ScoreChoice) -> float:
+    has_ended = trial.exit_code == 0 and trial.stopped_at is None
+    return trial.score(choice.name) if has_ended else math.nan
+
+
+def _is_reseed(trial: Trial) -> bool:
+    return any(each.kind is Kind.SEED for each in trial.treatments)
+
+
+def _best(tried: Sequence[Trial], choice: ScoreChoice) -> Trial | None:
+    """Return the best candidate that came to its end, better than untreated or not."""
+    ended = [each for each in tried if _value(each, choice) > -math.inf and not _is_reseed(each)]
+    return max(ended, key=lambda each: _value(each, choice), default=None)
+
+
+def _winner(tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> Trial | None:
+    running = [each for each in tried if not _is_reseed(each)]
+    start = choice.better(untreated.score(choice.name))
+    index = best_of([_value(each, choice) for each in running], start)
+    return running[index] if index is not None else None

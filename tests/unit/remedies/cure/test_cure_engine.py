@@ -1,0 +1,205 @@
+"""The whole of a cure on a stage that makes scores up: what is tried, proved, said and spent."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from relume.diagnosis.codes import Code
+from relume.diagnosis.finding import Finding, Severity
+from relume.errors import UserError
+from relume.remedies.cure import engine
+from relume.remedies.cure.budget import Budget
+from relume.remedies.cure.case import Case
+from relume.remedies.cure.edits.diff import Patch
+from relume.remedies.cure.engine import CureSettings, Outcome, Search
+from relume.remedies.cure.score import ScoreWish
+from relume.remedies.cure.telling import lines_of, to_json
+from relume.remedies.cure.treatment import Kind
+from relume.remedies.cure.trial import Trial
+
+STEPS = 100
+
+
+class MadeUpStage:
+    """Gives a run the score that a function makes of its treatments and its seed."""
+
+    def __init__(self, score, *, name="printed", folder=Path(), **untreated):
+        self.score, self.name, self.folder, self.untreated = score, name, folder, untreated
+        self.runs = []
+
+    def run(self, *treatments, offset=0, marks=None, score="", **_options):
+        final = self.score({each.kind for each in treatments}, treatments, offset)
+        self.runs.append(([each.label for each in treatments], offset))
+        series, stopped_at = [], None
+        for step in (25, 50, STEPS):
+            value = final * step / STEPS
+            series.append((step, value))
+            if marks and step in marks and value < marks[step]:
+                stopped_at = step
+                break
+        more = self.untreated if not treatments and not offset else {}
+        return Trial(
+            treatments=treatments, offset=offset, steps=stopped_at or STEPS, stopped_at=stopped_at,
+            series={self.name: tuple(series)}, cpu_s=2.0, folder=self.folder, **more,
+        )  # fmt: skip
+
+
+def search(monkeypatch, stage, *codes, **settings):
+    findings = tuple(
+        Finding(code=code, severity=Severity.WARNING, message=f"{code} was seen") for code in codes
+    )
+    survey = {"optimizers": [{"rate": 0.1}], "steps": STEPS}
+    monkeypatch.setattr(engine, "_read", lambda trial: (Case(findings, survey), findings))
+    wish = ScoreWish(pattern="a(.)") if stage.name == "printed" else ScoreWish()
+    said = []
+    given = CureSettings(wish=wish, **settings)
+    return Search(stage, given, said.append).run(), said
+
+
+def noise(offset):
+    return 0.001 * (offset % 7)
+
+
+def helped_by_rate(kinds, treatments, offset):
+    factors = [each.numbers["factor"] for each in treatments if each.kind is Kind.RATE]
+    return 0.3 + 0.5 * (factors == [0.01]) + noise(offset)
+
+
+def test_the_best_candidate_is_proved_on_fresh_seeds_of_equal_length(monkeypatch):
+    stage = MadeUpStage(helped_by_rate)
+    cure, said = search(monkeypatch, stage, Code.RATE_TOO_HIGH)
+    assert cure.outcome is Outcome.CURED
+    assert [each.label for each in cure.winner] == ["learning rate x 0.01"]
+    assert cure.gain.gain == pytest.approx(0.5)
+    assert cure.gain.is_proven
+    proof = stage.runs[-6:]
+    assert [offset for _, offset in proof] == [1001, 1001, 1002, 1002, 1003, 1003]
+    assert [labels for labels, _ in proof] == [["learning rate x 0.01"], []] * 3
+    assert any("fresh seed 3 of 3" in line for line in said)
+    lines = lines_of(cure, Patch("", (), {}))
+    assert lines[0] == "found: RLM304 was seen [RLM304]"
+    assert any(
+        line.startswith("cured: learning rate x 0.01: gain +0.5 in printed") for line in lines
+    )
+    json.dumps(to_json(cure, None), allow_nan=False)
+
+
+def test_losers_are_stopped_early_and_cost_less(monkeypatch):
+    stage = MadeUpStage(helped_by_rate)
+    cure, _ = search(monkeypatch, stage, Code.RATE_TOO_HIGH)
+    stopped = [each for each in cure.tried if each.stopped_at is not None]
+    assert stopped
+    assert cure.spent < len(stage.runs)
+
+
+def test_the_budget_is_kept(monkeypatch):
+    for runs in (8, 10, 14):
+        stage = MadeUpStage(helped_by_rate)
+        cure, _ = search(monkeypatch, stage, Code.RATE_TOO_HIGH, budget=Budget(runs))
+        assert cure.spent <= runs
+        assert any("the budget left no room for" in note for note in cure.notes)
+    stage = MadeUpStage(helped_by_rate)
+    cure, _ = search(
+        monkeypatch, stage, Code.RATE_TOO_HIGH, budget=Budget(20.0, is_time=True)
+    )  # ten runs of two seconds
+    assert cure.spent <= 10
+
+
+def test_two_treatments_that_both_help_are_tried_together(monkeypatch):
+    def score(kinds, treatments, offset):
+        factors = [each.numbers["factor"] for each in treatments if each.kind is Kind.RATE]
+        return 0.2 + 0.3 * (0.1 in factors) + 0.3 * (Kind.WARM_UP in kinds) + noise(offset)
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), Code.RATE_TOO_HIGH)
+    assert {each.kind for each in cure.winner} == {Kind.RATE, Kind.WARM_UP}
+
+
+def test_a_better_seed_is_no_cure_and_is_told(monkeypatch):
+    def score(kinds, treatments, offset):
+        return {0: 0.2, engine.RESEED: 0.9}.get(offset, 0.8 + noise(offset))
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), Code.GRADIENTS_KEPT)
+    assert cure.outcome is Outcome.NOT_BETTER
+    assert (cure.gain.gain, cure.gain.is_proven) == (0.0, False)
+    assert any("another seed alone came to 0.9" in note for note in cure.notes)
+    assert any(
+        line.startswith("no candidate beats untreated: the best, ") and "3 fresh seeds" in line
+        for line in lines_of(cure, None)
+    )
+
+
+def test_without_any_run_that_ends_there_is_no_proof(monkeypatch):
+    def score(kinds, treatments, offset):
+        return math.nan if treatments else 0.5
+
+    stage = MadeUpStage(score)
+    cure, _ = search(monkeypatch, stage, Code.RATE_TOO_HIGH)
+    assert cure.outcome is Outcome.NOT_BETTER
+    assert cure.gain is None
+    assert any(
+        line == f"no candidate beats untreated: {len(cure.tried)} were tried, on one seed"
+        for line in lines_of(cure, None)
+    )
+
+
+def test_a_program_that_no_seed_changes_is_told(monkeypatch):
+    def score(kinds, treatments, offset):
+        return 0.9 if Kind.CLIP in kinds else 0.2
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), Code.DIVERGING)
+    assert cure.outcome is Outcome.CURED
+    assert any("its runs are all alike" in note for note in cure.notes)
+
+
+def test_a_gain_that_fresh_seeds_do_not_confirm_is_no_cure(monkeypatch):
+    def score(kinds, treatments, offset):
+        wobble = {1001: 0.3, 1002: -0.3, 1003: 0.05}.get(offset, 0.1) if treatments else 0.0
+        return 0.5 + wobble
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), Code.RATE_TOO_HIGH)
+    assert cure.outcome is Outcome.NOT_PROVEN
+    assert cure.gain.low < 0 < cure.gain.high
+    text = "\n".join(lines_of(cure, None))
+    assert "cured" not in text
+    assert "no candidate beats untreated beyond doubt" in text
+    assert "3 fresh seeds" in text
+
+
+def test_runs_that_end_without_a_number_are_cured_by_runs_that_do(monkeypatch):
+    def score(kinds, treatments, offset):
+        return 0.9 if Kind.CLIP in kinds else math.nan
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), Code.NONFINITE_GRADIENT)
+    assert cure.outcome is Outcome.CURED
+    assert cure.gain.of_finished
+    assert "share of runs that end with a number" in "\n".join(lines_of(cure, None))
+    json.dumps(to_json(cure, None), allow_nan=False)
+
+
+def test_without_findings_nothing_is_tried(monkeypatch):
+    stage = MadeUpStage(helped_by_rate)
+    cure, _ = search(monkeypatch, stage)
+    assert cure.outcome is Outcome.HEALTHY
+    assert len(stage.runs) == 1
+    assert lines_of(cure, None)[-1].startswith("healthy")
+
+
+def test_another_loss_is_not_judged_by_the_loss(monkeypatch):
+    findings = (Finding(code=Code.NLL_WITHOUT_LOG, severity=Severity.ERROR, message="scores"),)
+    survey = {"loss": {"function": "nll_loss"}}
+    monkeypatch.setattr(engine, "_read", lambda trial: (Case(findings, survey), findings))
+    stage = MadeUpStage(helped_by_rate, name="training loss")
+    cure = Search(stage, CureSettings(), lambda line: None).run()
+    assert cure.outcome is Outcome.NOT_JUDGED
+    assert len(stage.runs) == 1
+    assert "log-softmax before nll_loss" in cure.notes[0]
+
+
+def test_a_command_that_does_not_train_is_told(monkeypatch, tmp_path):
+    (tmp_path / "output.txt").write_text("usage: train.py\nno such file\n")
+    stage = MadeUpStage(helped_by_rate, folder=tmp_path)
+    stage.run = lambda **_: Trial(folder=tmp_path, exit_code=2)
+    with pytest.raises(UserError, match=r"ended with code 2: usage: train.py \| no such file"):
+        Search(stage, CureSettings(), lambda line: None).run()
