@@ -1,0 +1,169 @@
+"""``relume cure`` on curable trainings of the clinic: how much of what a fault cost comes back.
+
+    python -m benchmarks.clinic.curing --cases 24
+
+From the validation part, of each fault that ``curable.py`` names the first training that did harm
+(``outcomes.py``), in an order drawn once. Each is cured as a person would cure a script, by the
+validation score that it prints. Recovered is (treated - untreated) / (twin - untreated), means over
+fresh seeds, where the twin is the training without the fault. "Repaired" is what ``relume cure``
+says, which it may only where the interval of its gain lies above 0.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.clinic.cache import Cache
+from benchmarks.clinic.cases import Case
+from benchmarks.clinic.curable import CURABLE
+from benchmarks.clinic.grid import all_cases
+from benchmarks.clinic.outcomes import Label
+from benchmarks.clinic.results import Clinic
+from benchmarks.clinic.scenarios import Part
+from benchmarks.measure import keep
+
+ROOT = Path(__file__).parents[2]
+PATTERN = r"validation: (\S+)"
+TWIN_SEEDS = (1001, 1002, 1003)
+ENOUGH = 0.95
+"""Share of what a fault cost that a cured training has back."""
+NOT_CURED = {4, 5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cured:
+    """What came of one training.
+
+    Args:
+        case: Its id.
+        fault: Of it.
+        outcome: What ``relume cure`` said.
+        cure: What it did; None: nothing.
+        untreated: Mean score on fresh seeds.
+        treated: Mean score on them with the cure; that of the untreated one where there is none.
+        twin: Mean score without the fault.
+        recovered: Share of the gap; nan where there is none on these seeds.
+        interval: Of the gain that was said, 95 %.
+    """
+
+    case: str
+    fault: str
+    outcome: str
+    cure: str | None = None
+    untreated: float = math.nan
+    treated: float = math.nan
+    twin: float = math.nan
+    recovered: float = math.nan
+    interval: tuple[float | None, float | None] = (None, None)
+
+
+def chosen(cache: Cache, most: int) -> list[Case]:
+    """Return harmful curable cases of the validation part: one a fault, in an order drawn once."""
+    cases = [case for case in all_cases() if case.part is Part.VALIDATION and case.is_faulty]
+    order = np.random.default_rng(0).permutation(len(cases))
+    judged = Clinic.of([cases[index] for index in order], cache).judged
+    first: dict[str, Case] = {}
+    for each in judged:
+        if each.label is Label.HARMFUL and each.case.fault in CURABLE:
+            first.setdefault(each.case.fault, each.case)
+    return list(first.values())[:most]
+
+
+def run(*words: str, cwd: str) -> "subprocess.CompletedProcess[str]":
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+def twin_scores(case: Case, cwd: str) -> Iterator[float]:
+    """Yield the scores without the fault."""
+    for seed in TWIN_SEEDS:
+        words = ("-m", "benchmarks.clinic.one_case", case.id, "--twin", "--seed", str(seed))
+        found = re.search(PATTERN, run(*words, cwd=cwd).stdout)
+        if found is not None:
+            yield float(found[1])
+
+
+def cure(case: Case, budget: int) -> Cured:
+    """Cure one case in an empty folder."""
+    with TemporaryDirectory() as cwd:
+        ours = ["-m", "relume", "cure", "-q", "--json", "--allow", "model"]
+        ours += ["--budget", str(budget), "--metric-regex", PATTERN, "--maximise"]
+        command = [sys.executable, "-m", "benchmarks.clinic.one_case", case.id]
+        done = run(*ours, "--", *command, cwd=cwd)
+        if done.returncode not in {0, *NOT_CURED}:
+            return Cured(case=case.id, fault=case.fault, outcome=f"failed: {done.stderr[-300:]}")
+        said = json.loads(done.stdout)
+        twins = list(twin_scores(case, cwd))
+    gain = said["gain"] or {}
+    untreated = _mean(gain.get("untreated") or [said["untreated"]["score"]])
+    treated = _mean(gain["treated"]) if said["outcome"] == "cured" else untreated
+    twin = _mean(twins)
+    gap = twin - untreated
+    return Cured(
+        case=case.id,
+        fault=case.fault,
+        outcome=said["outcome"],
+        cure=" + ".join(each["label"] for each in said["cure"]) if said["cure"] else None,
+        untreated=untreated,
+        treated=treated,
+        twin=twin,
+        recovered=(treated - untreated) / gap if gap > 0 else math.nan,
+        interval=(gain.get("low"), gain.get("high")),
+    )
+
+
+def _mean(scores: list[float | None]) -> float:
+    """Return the mean; a run that ended without a score counts as one of 0."""
+    return fmean(each if each is not None else 0.0 for each in scores) if scores else math.nan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=24)
+    parser.add_argument("--budget", type=int, default=16, help="runs that a cure may spend")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "clinic")
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    cases = chosen(Cache(given.cache), given.cases)
+    found: list[Cured] = []
+    with ThreadPoolExecutor(given.processes) as pool:
+        for future in as_completed([pool.submit(cure, case, given.budget) for case in cases]):
+            found.append(future.result())
+            print(found[-1], flush=True)
+            keep("clinic_curing", summary(found), is_printed=False)
+    print({name: value for name, value in summary(found).items() if name != "cases"})
+
+
+def summary(found: list[Cured]) -> dict[str, object]:
+    """Return the figures, and every case."""
+    known = [each for each in found if math.isfinite(each.recovered)]
+    recovered = sum(each.recovered >= ENOUGH for each in known)
+    said = [each for each in found if each.outcome == "cured"]
+    return {
+        "cases": [asdict(each) for each in sorted(found, key=lambda each: each.case)],
+        "with a gap": len(known),
+        f"recovered {ENOUGH:.0%} of it": recovered,
+        "share": recovered / len(known) if known else math.nan,
+        "said to be cured": len(said),
+        "of these without a gain": sum(not each.treated > each.untreated for each in said),
+    }
+
+
+if __name__ == "__main__":
+    main()
