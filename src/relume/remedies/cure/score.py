@@ -78,7 +78,7 @@ class ScoreWish:
             re.compile(self.pattern)
         except re.error as error:
             raise SettingsError(
-                f"--metric-regex {self.pattern!r} is no regular expression: {error}; "
+                f"--metric-regex '{self.pattern}' is no regular expression: {error}; "
                 r"write for example 'accuracy (\S+)'"
             ) from error
 
@@ -115,11 +115,11 @@ def choose_score(trial: Trial, wish: ScoreWish, *, loss_changes: bool) -> ScoreC
 def _printed(trial: Trial, wish: ScoreWish) -> ScoreChoice:
     if PRINTED not in trial.series:
         raise SettingsError(
-            f"--metric-regex {wish.pattern!r} finds no number in what the program printed; its "
+            f"--metric-regex '{wish.pattern}' finds no number in what the program printed; its "
             r"first group must be the number, as in 'accuracy (\S+)'"
         )
     is_less, how = _direction(wish.pattern or "", wish)
-    return ScoreChoice(PRINTED, is_less, f"the last number that {wish.pattern!r} finds{how}")
+    return ScoreChoice(PRINTED, is_less, f"the last number that '{wish.pattern}' finds{how}")
 
 
 def _of_metrics(metrics: Sequence[str], wish: ScoreWish) -> ScoreChoice:
