@@ -2,10 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from relume.errors import SettingsError
 from relume.remedies import application
@@ -41,7 +43,7 @@ def fine_tune(
     """
     if not any(each.requires_grad for each in patient.parameters()):
         raise SettingsError("nothing of the model can be trained: every parameter is frozen")
-    steps = epochs * max(1, sum(1 for _ in batches))
+    steps = epochs * max(1, _count(batches))
     application.apply(Plan("skip_nonfinite"), patient)
     modes = [(module, module.training) for module in patient.model.modules()]
     patient.model.train()
@@ -57,6 +59,19 @@ def fine_tune(
         patient.finish()
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def seeded(model: nn.Module, seed: int) -> Iterator[None]:
+    """Draw from torch's random numbers by a seed inside the block; as they were after it."""
+    devices = {each.device.index or 0 for each in model.parameters() if each.is_cuda}
+    with torch.random.fork_rng(sorted(devices)):
+        torch.manual_seed(seed)
+        yield
+
+
+def _count(batches: Iterable[Any]) -> int:
+    return len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
 
 
 def _shuffled(batches: Iterable[Any], epoch: int) -> Iterator[Any]:

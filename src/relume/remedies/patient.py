@@ -71,7 +71,8 @@ class Patient:
     Args:
         model: What is trained.
         optimizers: What updates it.
-        schedulers: What moves their rates: anything with ``state_dict`` and ``load_state_dict``.
+        schedulers: What moves their rates, and anything else of the training that has
+            ``state_dict`` and ``load_state_dict``, such as a GradScaler.
         step: Updates made so far.
         sample: Inputs of a batch of the training; None where none is known. Some actions need one.
         batches: Further inputs of the training, as ``sample``; anything that can be gone through
@@ -181,15 +182,6 @@ class Patient:
         for optimizer in self.optimizers:
             for parameter in parameters:
                 optimizer.state.pop(parameter, None)
-
-    def moments(self, parameter: Tensor) -> list[Tensor]:
-        """Return what the optimizers remember of each entry of a parameter."""
-        return [
-            value
-            for optimizer in self.optimizers
-            for value in optimizer.state.get(parameter, {}).values()
-            if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim
-        ]
 
     def parameters(self) -> Sequence[nn.Parameter]:
         """Return what the optimizers update, each once; without one, all of the model."""

@@ -69,8 +69,8 @@ def repair_batch_norm(
         model: Any module with batch norms that keep running statistics.
         loader: Batches of (inputs, targets), prepared as in training, the larger the better.
         held_out: Batches to judge by; every tenth batch of the loader if left out.
-        loss: From outputs and targets to the loss of each row, or to one number; by the targets if
-            left out.
+        loss: From outputs and targets to the loss of each row, or to one number; if left out,
+            cross-entropy for whole numbers, squared error for others.
 
     Raises:
         DataError: The model has no such batch norm, or there are no rows or targets.

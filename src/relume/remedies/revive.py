@@ -14,7 +14,7 @@ from relume.errors import SettingsError
 from relume.observe.examine import Examination, ExaminedLayer, examine
 from relume.remedies import application
 from relume.remedies.actions import get_action
-from relume.remedies.fine_tuning import fine_tune
+from relume.remedies.fine_tuning import fine_tune, seeded
 from relume.remedies.patient import Patient
 from relume.remedies.plan import Plan
 from relume.remedies.rows import Loss, Rows, samples, scores
@@ -104,11 +104,12 @@ def revive(
         model: Any module; its modes and torch's random numbers stay.
         loader: Batches of (inputs, targets), such as a DataLoader.
         held_out: Batches to judge by; every tenth batch of the loader if left out.
-        loss: From outputs and targets to the loss of each row, or to one number; by the targets if
-            left out. Where it gives one number, batches are compared in place of rows.
+        loss: From outputs and targets to the loss of each row, or to one number; if left out,
+            cross-entropy for whole numbers, squared error for others. Where it gives one number,
+            batches are compared in place of rows.
         epochs: Passes over the batches; 0: units are revived and nothing is trained.
         lr: Peak of the rate (Adam, short warm-up, half a cosine).
-        seed: Of the weights drawn.
+        seed: Of the weights drawn, and of what the training draws.
 
     Returns:
         What was done, and what was gained with n and an interval.
@@ -146,7 +147,8 @@ def revive(
         def between() -> None:
             _revive_all(patient, _looked_at(model, rows))
 
-        fine_tune(patient, rows.train, epochs=epochs, lr=lr, loss=loss, between=between)
+        with seeded(model, seed):
+            fine_tune(patient, rows.train, epochs=epochs, lr=lr, loss=loss, between=between)
         treated = scores(model, rows.held_out, loss, by_accuracy=True)
     except BaseException:
         before.restore()

@@ -118,18 +118,28 @@ def targets_of(batch: Any) -> Any:
 
 
 def usual_loss(output: Tensor, y: Tensor) -> Tensor:
-    """Return the loss of each row: cross-entropy for classes, squared error for amounts."""
+    """Return the loss of each row: cross-entropy for classes, squared error for amounts.
+
+    Raises:
+        DataError: The targets are neither: they need a loss of one's own.
+    """
     if _is_classes(output, y):
         losses: Tensor = cross_entropy(output, y.long(), reduction="none")
-    else:
+    elif y.is_floating_point() and y.numel() == output.numel():
         losses = (output - y.to(output).view_as(output)).square()
+    else:
+        raise DataError(
+            f"targets of shape {tuple(y.shape)} ({y.dtype}) are neither classes nor amounts for "
+            f"outputs of shape {tuple(output.shape)}: give a loss"
+        )
     return losses.reshape(len(losses), -1).mean(dim=1)
 
 
 def _is_classes(output: Any, y: Any) -> bool:
     if not isinstance(output, Tensor) or not isinstance(y, Tensor):
         raise DataError("outputs and targets are no tensors: give a loss that takes them")
-    return not y.is_floating_point() and output.ndim == y.ndim + 1
+    is_whole = not y.is_floating_point() and y.dtype != torch.bool
+    return is_whole and output.ndim == y.ndim + 1 and output.shape[1] > 1
 
 
 @dataclass(frozen=True, slots=True)

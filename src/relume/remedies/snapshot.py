@@ -216,22 +216,29 @@ class _ModuleState:
     @classmethod
     def of(cls, module: nn.Module) -> "_ModuleState":
         held = tuple(dict(each) for each in _holders(module))
-        plain = {name: value for name, value in vars(module).items() if _is_plain(value)}
-        return cls(module, held, plain)
+        return cls(module, held, _settings(module))
 
     def restore(self) -> None:
         for holder, held in zip(_holders(self.module), self.held, strict=True):
             holder.clear()
             holder.update(held)
         own = vars(self.module)
-        for name in [name for name, value in own.items() if _is_plain(value)]:
-            if name not in self.plain:
-                del own[name]
+        for name in _settings(self.module).keys() - self.plain.keys():
+            del own[name]
         own.update(self.plain)
 
 
 def _holders(module: nn.Module) -> tuple[dict[str, Any], ...]:
     return module._parameters, module._buffers, module._modules  # noqa: SLF001
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """Return the plain attributes of a module, but what says how its hooks are called."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if _is_plain(value) and name != "_is_full_backward_hook"
+    }
 
 
 def _is_plain(value: Any) -> bool:

@@ -53,7 +53,9 @@ def test_a_revival_is_measured_on_rows_that_it_did_not_see():
 
 
 def test_modes_and_random_numbers_stay():
-    model = dead_model().eval()
+    model = dead_model()
+    model.insert(2, nn.Dropout(0.5))
+    model.eval()
     random = torch.get_rng_state()
     relume.revive(model, batches(*rows()), epochs=2)
     assert torch.equal(torch.get_rng_state(), random)
@@ -165,6 +167,25 @@ def test_a_loader_that_leaves_nothing_to_judge_by_is_refused():
         relume.revive(dead_model(), [(x, y)])
     with pytest.raises(DataError, match="a batch has no targets"):
         relume.revive(dead_model(), list(x.split(32)))
+
+
+@pytest.mark.parametrize("y", [torch.ones(640), torch.ones(640, dtype=torch.bool)])
+def test_targets_that_need_a_loss_of_their_own_are_refused(y):
+    x, _ = rows()
+    with pytest.raises(DataError, match=r"targets of shape \(32,\) .* give a loss"):
+        relume.revive(dead_model(), batches(x, y))
+
+
+def test_a_loss_of_ones_own_is_used_and_batches_are_compared_where_it_gives_one_number():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1), nn.Flatten(0))
+    nn.init.constant_(model[0].bias, -100.0)
+    x, y = rows()
+    loss = nn.BCEWithLogitsLoss()
+    found = relume.revive(model, batches(x, y.float()), loss=loss, epochs=30, lr=0.01)
+    assert (found.verdict.metric, found.verdict.pairs_of) == ("held-out loss", "batch")
+    assert found.verdict.n == 2
+    assert found.verdict.treated < 0.5 * found.verdict.untreated
 
 
 def test_a_frozen_model_cannot_be_revived():
