@@ -270,7 +270,9 @@ class Search:
                 f"{treated[-1]:.4g}, untreated {untreated[-1]:.4g}"
             )
         if len(set(treated)) == len(set(untreated)) == 1:
-            self._notes.append("seeds change nothing in this program: its runs are all alike")
+            self._notes.append(
+                "all runs of a kind came to the same score: the interval has no width"
+            )
         return measure_gain(treated, untreated, choice)
 
 
