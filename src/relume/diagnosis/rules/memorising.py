@@ -27,7 +27,7 @@ import numpy as np
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Severity
-from relume.diagnosis.reading import Reading
+from relume.diagnosis.reading import Reading, chance_loss
 from relume.diagnosis.rule import Rule
 
 BY_HEART = 0.9
@@ -53,6 +53,8 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     error = math.sqrt(majority * (1 - majority) / max(1, scored.rows))
     if not learned.right >= BY_HEART or scored.right > majority + ERRORS * error:
         return
+    if scored.loss < chance_loss(loss):
+        return  # it did learn: with weights of classes more is right of the rare ones
     yield Finding(
         code=Code.MEMORISING,
         severity=Severity.WARNING,

@@ -3,7 +3,8 @@
 What it detects
     Of classes: a share of right answers on training rows that is at least .15 above the one on
     evaluation rows, beyond three standard errors. Of amounts: a last evaluation loss of at least
-    three times the training loss, and worse than half of a constant answer's.
+    three times the training loss, and worse than half of a constant answer's. Both at the weights
+    that were kept: where the best epoch is on record, its own, and else the last ones.
 
 Why it matters
     What it learned are the rows and not the law behind them.
@@ -16,14 +17,17 @@ Remedies, with safety
     training).
 
 Options
-    ``GAP``, ``ERRORS``, ``TIMES``.
+    ``GAP``, ``ERRORS``, ``TIMES``, ``OLD``.
 
 References:
     Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
@@ -32,6 +36,7 @@ from relume.diagnosis.rule import Rule
 from relume.runs.records import Score
 
 GAP, ERRORS = 0.15, 3.0
+OLD = 0.9
 TIMES = 3.0
 
 REMEDIES = (
@@ -46,16 +51,18 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not reading.evaluation_scores or not reading.training_scores:
         yield NotJudged(Code.OVER_FITTING, "no evaluation loss beside the training loss was seen")
         return
-    learned, scored = reading.training_scores[-1], reading.evaluation_scores[-1]
+    scored = _until(reading.evaluation_scores, reading.kept_step)[-1]
+    learned = _pooled(_until(reading.training_scores, reading.kept_step), scored.rows)
     strength = gap_in_right(learned, scored)
     if math.isnan(strength):
         strength = _ratio_of_losses(reading, learned, scored)
     if strength < 1:
         return
+    when = "at the end" if reading.kept_step >= reading.steps else "in the epoch that was kept"
     yield Finding(
         code=Code.OVER_FITTING,
         severity=Severity.WARNING,
-        message=f"at the end the loss is {learned.loss:.3g} on training rows and "
+        message=f"{when} the loss is {learned.loss:.3g} on training rows and "
         f"{scored.loss:.3g} on {scored.rows:,} evaluation rows"
         + (
             f"; {learned.right:.1%} and {scored.right:.1%} are right"
@@ -75,6 +82,28 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         strength=strength,
         remedies=REMEDIES,
     )
+
+
+def _until(scores: Sequence[Score], step: int) -> Sequence[Score]:
+    """Return the scores up to a step, and the first one in any case."""
+    return [score for score in scores if score.step <= step] or scores[:1]
+
+
+def _pooled(scores: Sequence[Score], rows: int) -> Score:
+    """Return the last score, with those before it until it rests on so many rows.
+
+    Of the last tenth of the steps at most: a single batch says little, and an early one is old.
+    """
+    last = scores[-1]
+    taken: list[Score] = []
+    for score in reversed(scores):
+        if taken and (sum(s.rows for s in taken) >= rows or score.step < OLD * last.step):
+            break
+        taken.append(score)
+    counts = [score.rows for score in taken]
+    loss = float(np.average([score.loss for score in taken], weights=counts))
+    right = float(np.average([score.right for score in taken], weights=counts))
+    return replace(last, rows=sum(counts), loss=loss, right=right)
 
 
 def gap_in_right(learned: Score, scored: Score) -> float:
