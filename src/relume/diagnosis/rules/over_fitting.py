@@ -17,7 +17,7 @@ Remedies, with safety
     training).
 
 Options
-    ``GAP``, ``ERRORS``, ``TIMES``, ``OLD``.
+    ``GAP``, ``ERRORS``, ``TIMES``, ``ENOUGH``, ``OLD``.
 
 References:
     Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017.
@@ -36,7 +36,7 @@ from relume.diagnosis.rule import Rule
 from relume.runs.records import Score
 
 GAP, ERRORS = 0.15, 3.0
-OLD = 0.9
+ENOUGH, OLD = 100, 0.5
 TIMES = 3.0
 
 REMEDIES = (
@@ -52,7 +52,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         yield NotJudged(Code.OVER_FITTING, "no evaluation loss beside the training loss was seen")
         return
     scored = _until(reading.evaluation_scores, reading.kept_step)[-1]
-    learned = _pooled(_until(reading.training_scores, reading.kept_step), scored.rows)
+    learned = _pooled(_until(reading.training_scores, reading.kept_step))
     strength = gap_in_right(learned, scored)
     if math.isnan(strength):
         strength = _ratio_of_losses(reading, learned, scored)
@@ -89,15 +89,15 @@ def _until(scores: Sequence[Score], step: int) -> Sequence[Score]:
     return [score for score in scores if score.step <= step] or scores[:1]
 
 
-def _pooled(scores: Sequence[Score], rows: int) -> Score:
-    """Return the last score, with those before it until it rests on so many rows.
+def _pooled(scores: Sequence[Score]) -> Score:
+    """Return the last score, with those before it until it rests on ``ENOUGH`` rows.
 
-    Of the last tenth of the steps at most: a single batch says little, and an early one is old.
+    Of the last half of the steps at most: a small batch says little, and an early one is old.
     """
     last = scores[-1]
     taken: list[Score] = []
     for score in reversed(scores):
-        if taken and (sum(s.rows for s in taken) >= rows or score.step < OLD * last.step):
+        if taken and (sum(s.rows for s in taken) >= ENOUGH or score.step < OLD * last.step):
             break
         taken.append(score)
     counts = [score.rows for score in taken]
