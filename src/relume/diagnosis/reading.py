@@ -115,15 +115,18 @@ class Reading:
     def last_training_score(self) -> Score | None:
         """What the last fifth of the training scored on the rows that were looked at, together.
 
-        A single score may rest on one short batch. None where none was seen.
+        Of the training up to the weights that were kept. A single score may rest on one short
+        batch. None where none was seen.
         """
-        late = [score for score in self.training_scores if score.step > 0.8 * self.steps]
-        return pooled(late or list(self.training_scores[-1:]))
+        kept = self.kept_step
+        known = [score for score in self.training_scores if score.step <= kept]
+        known = known or list(self.training_scores[:1])
+        return pooled([score for score in known if score.step > 0.8 * kept] or known[-1:])
 
     @cached_property
     def last_evaluation_loss(self) -> float:
-        """Median loss of the last three evaluation passes; nan without one."""
-        known = [score.loss for score in self.evaluation_scores if math.isfinite(score.loss)]
+        """Median loss of the last three evaluation passes of ``kept_evaluation_scores``; or nan."""
+        known = [score.loss for score in self.kept_evaluation_scores if math.isfinite(score.loss)]
         return float(np.median(known[-LAST_PASSES:])) if known else math.nan
 
     @cached_property
@@ -204,6 +207,35 @@ class Reading:
         """The greatest weight decay of a weight matrix; 0 where none is known."""
         decays = [fact.weight_decay for fact in self.matrices if math.isfinite(fact.weight_decay)]
         return max(decays, default=0.0)
+
+    @cached_property
+    def kept_step(self) -> int:
+        """The step of the weights that the training kept: of its best epoch, if it says one.
+
+        Else the last one.
+        """
+        best = self.run.info.result.get("best_epoch") if self.run.info.result else None
+        steps = [epoch.step for epoch in self.run.epochs if epoch.epoch == best]
+        return steps[0] if steps else self.steps
+
+    @cached_property
+    def kept_evaluation_scores(self) -> tuple[Score, ...]:
+        """Scores of evaluation passes up to the weights that were kept, and the first in any case.
+
+        A pass that follows the last step counts to it.
+        """
+        kept, scores = self.kept_step, self.evaluation_scores
+        if kept >= self.steps:
+            return scores
+        return tuple(score for score in scores if score.step <= kept) or scores[:1]
+
+    @cached_property
+    def kept_loss(self) -> float:
+        """Mean loss over the last tenth of the training up to the weights that were kept."""
+        if self.kept_step >= self.steps:
+            return self.late_loss
+        mine = self.losses[self.loss_steps <= self.kept_step]
+        return float(mine[-max(1, len(mine) // 10) :].mean()) if len(mine) else math.nan
 
     @cached_property
     def best_evaluation_step(self) -> int | None:
@@ -333,8 +365,8 @@ def is_of_amounts(loss: LossFacts) -> bool:
 def chance_loss(loss: LossFacts) -> float:
     """Return the loss of the best constant prediction; nan where that is not known.
 
-    For classes the entropy of their shares, in nats; for amounts under the squared error their
-    variance.
+    For classes the entropy of their shares, in nats, and of equal shares where classes weigh; for
+    amounts under the squared error their variance.
     """
     counts = np.array(loss.class_counts, float)
     is_squared = loss.function == "mse_loss" or (
@@ -342,6 +374,8 @@ def chance_loss(loss: LossFacts) -> float:
     )
     is_of_classes = loss.function in OF_CLASSES or is_by_hand(loss, "log_softmax", "log")
     if is_of_classes and not is_squared and counts.sum() > 0:
+        if loss.weighted:  # as a rule so that all classes count alike
+            return float(np.log((counts > 0).sum()))
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
     if is_squared and math.isfinite(loss.target.deviation):

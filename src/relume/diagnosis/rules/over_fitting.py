@@ -6,7 +6,8 @@ What it detects
     was learned carries over. What was learned is the share of a constant answer's loss that is
     gone; it must be greater on training rows by at least .25, and with classes the share of right
     answers there by .05 and two standard errors (three, where fewer than 100 evaluation rows were
-    no worse than a constant answer). Both are taken late in the training, over several looks.
+    no worse than a constant answer). Both are taken late in the training, over several looks; where
+    the best epoch is on record, before its end.
 
 Why it matters
     What it learned are the rows and not the law behind them.
@@ -54,14 +55,15 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not reading.evaluation_scores or learned is None:
         yield NotJudged(Code.OVER_FITTING, "no evaluation loss beside the training loss was seen")
         return
-    scored = reading.evaluation_scores[-1]
+    scored = reading.kept_evaluation_scores[-1]
     strength = max(gap_in_right(learned, scored), _lost(reading, learned, scored))
     if strength < 1:
         return
+    when = "at the end" if reading.kept_step >= reading.steps else "in the epoch that was kept"
     yield Finding(
         code=Code.OVER_FITTING,
         severity=Severity.WARNING,
-        message=f"at the end the loss is {reading.late_loss:.3g} on training rows and "
+        message=f"{when} the loss is {reading.kept_loss:.3g} on training rows and "
         f"{reading.last_evaluation_loss:.3g} on {scored.rows:,} evaluation rows"
         + (
             f"; {learned.right:.1%} and {scored.right:.1%} are right"
@@ -70,7 +72,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         ),
         first_step=reading.best_evaluation_step,
         evidence={
-            "training_loss": reading.late_loss,
+            "training_loss": reading.kept_loss,
             "evaluation_loss": reading.last_evaluation_loss,
             "constant": reading.chance,
             "training_right": learned.right,
@@ -92,7 +94,7 @@ def gap_in_right(learned: Score, scored: Score) -> float:
 
 def _lost(reading: Reading, learned: Score, scored: Score) -> float:
     """Return how far what does not carry over is beyond what counts; 0 where it is not."""
-    late, after, chance = reading.late_loss, reading.last_evaluation_loss, reading.chance
+    late, after, chance = reading.kept_loss, reading.last_evaluation_loss, reading.chance
     if not (chance > 0 and late >= 0 and math.isfinite(after)):
         return 0.0
     here, there = 1 - late / chance, 1 - after / chance
