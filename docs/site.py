@@ -136,7 +136,8 @@ def _clinic() -> str:
         (
             "As installed, or rebuilt from published thresholds; none was tuned, and what each "
             "reports was mapped to the faults generously (`benchmarks/clinic/rivals.py`). "
-            f"{seen['judged']} of the {seen['of']} trainings of the validation part."
+            f"{seen['judged']} of the {seen['of']} trainings of the older validation part, "
+            "and Relume's rules there as they were then."
         ),
         "",
         "| | " + " | ".join(FIGURES.values()) + " |",
