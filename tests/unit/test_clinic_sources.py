@@ -23,7 +23,7 @@ def _rows(name, seed=3):
     try:
         return SOURCES[name][1](seed)
     except MissingDataError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"needs {error}")
 
 
 def _session(*habits, **changes):

@@ -283,3 +283,15 @@ def _narrow(array: NDArray[np.generic]) -> NDArray[np.generic]:
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return array.astype(dtype)
     return array.astype(np.int64)
+
+
+REWOUND = (
+    ("windows", "last_step"),
+    ("layer_windows", "first_step"),
+    ("epochs", "step"),
+    ("metrics", "step"),
+    ("weight_windows", "first_step"),
+    ("scores", "step"),
+    ("remedies", "step"),
+)
+"""Tables from which what came after a step is forgotten, by a column with steps."""

@@ -96,7 +96,7 @@ class RunWriter:
         schema.check_version(self._connection, str(self.path))
         schema.upgrade(self._connection)
         with self._writing():
-            for table, column in _REWOUND:
+            for table, column in schema.REWOUND:
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE {column} > ?",  # noqa: S608
                     (step,),
@@ -378,17 +378,6 @@ def _storable(value: object) -> object:
 
 def _counts(activity: UnitActivity) -> tuple[int, int, int]:
     return (activity.rows, activity.positions, activity.gradient_positions)
-
-
-_REWOUND = (
-    ("windows", "last_step"),
-    ("layer_windows", "first_step"),
-    ("epochs", "step"),
-    ("metrics", "step"),
-    ("weight_windows", "first_step"),
-    ("scores", "step"),
-    ("remedies", "step"),
-)
 
 
 @contextmanager
