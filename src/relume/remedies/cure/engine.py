@@ -149,6 +149,8 @@ class Search:
         known |= {"winner": best.treatments, "gain": gain}
         if gain.is_proven:
             return self._ended(Outcome.CURED, known)
+        if gain.gain > 0 and not gain.is_harm:
+            self._notes.append(f"more seeds may settle it: --seeds {2 * self._settings.seeds}")
         return self._ended(Outcome.NOT_BETTER if winner is None else Outcome.NOT_PROVEN, known)
 
     def _ended(self, outcome: Outcome, known: dict[str, Any]) -> Cure:

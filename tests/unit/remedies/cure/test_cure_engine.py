@@ -163,6 +163,7 @@ def test_a_gain_that_fresh_seeds_do_not_confirm_is_no_cure(monkeypatch):
     assert cure.gain.low < 0 < cure.gain.high
     text = "\n".join(lines_of(cure, None))
     assert "cured" not in text
+    assert "more seeds may settle it: --seeds 6" in text
     assert "no candidate beats untreated beyond doubt" in text
     assert "3 fresh seeds" in text
 
