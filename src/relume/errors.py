@@ -3,6 +3,7 @@
 ::
 
     RelumeError                 exit code 1: a fault of ours
+    ├── SnapshotError           a state that cannot be kept, so that nothing could be undone
     └── UserError               exit code 2: what was given cannot be used
         ├── UnknownNameError    no such name; the nearest known ones are offered
         ├── DataError           a table, image or target that cannot be read or learned from
@@ -22,6 +23,10 @@ class RelumeError(Exception):
     """Anything Relume raises on purpose."""
 
     exit_code = 1
+
+
+class SnapshotError(RelumeError):
+    """A state of a training that cannot be kept: nothing done from here could be undone."""
 
 
 class UserError(RelumeError):

@@ -57,6 +57,17 @@ def following_activations(model: nn.Module, activation: str = "relu") -> tuple[F
     return tuple(found)
 
 
+def activation_modules(model: nn.Module) -> dict[nn.Module, nn.Module]:
+    """Return the module of the activation that follows each layer, where a module follows it.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 1))
+        >>> activation_modules(model) == {model[0]: model[2]}
+        True
+    """
+    return {layer: module for layer, (module, _) in _follower_modules(model).items()}
+
+
 def _follower_modules(model: nn.Module) -> dict[nn.Module, tuple[nn.Module, Activation]]:
     """Return the activation module that follows each layer that one follows."""
     branches = [each for each in model.modules() if getattr(each, "parallel_branch", False)]
