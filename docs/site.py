@@ -9,6 +9,8 @@ from mkdocs.structure.files import File, Files
 
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.rules import RULES
+from relume.remedies.action import Action
+from relume.remedies.actions import ACTIONS
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +24,49 @@ def on_files(files: Files, config: Any) -> Files:
     files.append(File.generated(config, "clinic.md", content=_clinic()))
     for rule in RULES:
         files.append(File.generated(config, f"rules/{rule.code.value}.md", content=_page(rule)))
+    files.append(File.generated(config, "remedies.md", content=_remedies()))
+    for action in ACTIONS:
+        files.append(
+            File.generated(config, f"remedies/{action.name}.md", content=_action_page(action))
+        )
     return files
+
+
+def _remedies() -> str:
+    lines = [
+        "# Remedies",
+        "",
+        (
+            "What can be done about findings. Each says what it touches, is undone bitwise, and "
+            "counts as a repair only where a gain was measured on rows that it did not see."
+        ),
+        "",
+        "| remedy | touches | does |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| [{action.name}](remedies/{action.name}.md) | {action.safety} | {action.summary} |"
+        for action in ACTIONS
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _action_page(action: Action) -> str:
+    """Return the page of an action: its docstring, and the findings that it may cure."""
+    answers = ", ".join(
+        f"[{code}](../rules/{code}.md)" for code in sorted(map(str, action.answers))
+    )
+    return "\n".join([*_sections(action.name, action.page), "", "## Answers", "", answers]) + "\n"
+
+
+def _sections(title: str, page: str) -> list[str]:
+    """Return a docstring with headings where lines are not indented."""
+    first, *rest = inspect.cleandoc(page).splitlines()
+    lines = [f"# {title}", "", first, ""]
+    for line in rest:
+        is_heading = bool(line) and not line.startswith(" ")
+        lines.append(f"## {line.rstrip(':')}\n" if is_heading else line.strip())
+    return lines
 
 
 def _rules() -> str:
@@ -130,12 +174,8 @@ def _few(counts: dict[str, Any]) -> str:
 
 
 def _page(rule: Rule) -> str:
-    """Return the page of a rule: its docstring, with headings where lines are not indented."""
-    first, *rest = inspect.cleandoc(rule.page).splitlines()
-    lines = [f"# {rule.code.value} {rule.name}", "", first, ""]
-    for line in rest:
-        is_heading = bool(line) and not line.startswith(" ")
-        lines.append(f"## {line.rstrip(':')}\n" if is_heading else line.strip())
+    """Return the page of a rule: its docstring, and what may follow from it."""
+    lines = _sections(f"{rule.code.value} {rule.name}", rule.page)
     follows = ", ".join(f"[{code}]({code}.md)" for code in sorted(map(str, rule.explains)))
     if follows:
         lines += ["", "## What may follow from it", "", follows]

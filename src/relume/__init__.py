@@ -12,6 +12,8 @@ _HOMES = {
     "examine": "relume.observe.examine",
     "fit": "relume.training.entry",
     "predict": "relume.training.predict",
+    "repair_batch_norm": "relume.remedies.repair_batch_norm",
+    "revive": "relume.remedies.revive",
     "load_model": "relume.training.model_folder",
     "read_run": "relume.runs.query",
     "watch": "relume.watching",
@@ -31,6 +33,8 @@ __all__ = [
     "nn",
     "predict",
     "read_run",
+    "repair_batch_norm",
+    "revive",
     "watch",
 ]
 

@@ -23,7 +23,8 @@ def python(code):
 def test_the_public_names_are_exactly_those_promised():
     assert relume.__all__ == [
         "ReLUClassifier", "ReLURegressor", "__version__",
-        "examine", "fit", "load_model", "metric", "nn", "predict", "read_run", "watch",
+        "examine", "fit", "load_model", "metric", "nn", "predict", "read_run",
+        "repair_batch_norm", "revive", "watch",
     ]  # fmt: skip
     for name in relume.__all__:
         assert getattr(relume, name) is not None

@@ -18,12 +18,13 @@ from relume.cli.examine import examine
 from relume.cli.fit import fit
 from relume.cli.predict import predict
 from relume.cli.report import report
+from relume.cli.revive import revive
 from relume.cli.rules import rules
 from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, diagnose, report, rules, activations,
+    fit, run_command, predict, examine, diagnose, revive, report, rules, activations,
 )  # fmt: skip
 
 EXIT_OF_CTRL_C = 130

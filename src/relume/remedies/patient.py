@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,16 @@ class Place:
     activation: nn.Module | None
 
 
+class Restorable(Protocol):
+    """A state that was kept: a snapshot."""
+
+    step: int
+
+    def restore(self) -> None:
+        """Put it back."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Patient:
     """A training, as far as remedies act upon it.
@@ -64,7 +74,10 @@ class Patient:
         schedulers: What moves their rates: anything with ``state_dict`` and ``load_state_dict``.
         step: Updates made so far.
         sample: Inputs of a batch of the training; None where none is known. Some actions need one.
+        batches: Further inputs of the training, as ``sample``; anything that can be gone through
+            more than once. None: there are no others than ``sample``.
         companions: Modules that follow the model, such as the running means of its weights.
+        good: The last state known to be good, for ``roll_back``; None where there is none.
         standings: The actions that go on at present.
     """
 
@@ -73,7 +86,9 @@ class Patient:
     schedulers: tuple[Any, ...] = ()
     step: int = 0
     sample: Sample | None = None
+    batches: Iterable[Sample] | None = None
     companions: tuple[nn.Module, ...] = ()
+    good: "Restorable | None" = None
     standings: list[Standing] = field(default_factory=list)
 
     def before_update(self) -> None:
@@ -88,6 +103,12 @@ class Patient:
         for standing in [each for each in self.standings if each.is_over]:
             self.drop(standing)
         self.step += 1
+
+    def finish(self) -> None:
+        """End all actions that go on, since the training is over."""
+        for standing in reversed(self.standings):
+            standing.finish()
+        self.standings.clear()
 
     def drop(self, standing: Standing) -> None:
         """End an action that goes on."""

@@ -59,8 +59,8 @@ class Snapshot:
         tensors = _unique(each for module in modules for each in _own_tensors(module))
         self._tensors = [keeper.keep(tensor) for tensor in tensors]
         self._optimizers = [_OptimizerState.of(each, keeper) for each in patient.optimizers]
-        self._schedulers = [(each, copy.deepcopy(each.state_dict())) for each in patient.schedulers]
-        self._standings = [(each, each.updates) for each in patient.standings]
+        self._schedulers = [_ScheduleState.of(each) for each in patient.schedulers]
+        self._standings = [(each, each.state()) for each in patient.standings]
         self._random = _random_state()
 
     def restore(self) -> None:
@@ -73,19 +73,20 @@ class Snapshot:
                 kept.put_back()
             for optimizer in self._optimizers:
                 optimizer.restore()
-        for scheduler, state in self._schedulers:
-            scheduler.load_state_dict(copy.deepcopy(state))
+        for schedule in self._schedulers:
+            schedule.restore()
         self._patient.step = self.step
         _set_random_state(self._random)
 
     def _restore_standings(self) -> None:
-        """End what was begun since; modules that an ended one took out come back with the rest."""
+        """End what was begun since, and begin again what was ended."""
         kept = [standing for standing, _ in self._standings]
         for standing in reversed(self._patient.standings):
             if not any(standing is each for each in kept):
                 standing.remove()
-        for standing, updates in self._standings:
-            standing.updates = updates
+        for standing, state in self._standings:
+            standing.begin()
+            standing.load(state)
         self._patient.standings[:] = kept
 
 
@@ -271,6 +272,32 @@ class _OptimizerState:
         self.optimizer.param_groups[:] = [group for group, _, _ in self.groups]
         self.optimizer.state.clear()
         self.optimizer.state.update({key: _value_of(value) for key, value in self.state})
+
+
+@dataclass(frozen=True, slots=True)
+class _ScheduleState:
+    scheduler: Any
+    state: Any
+    lists: list[tuple[list[Any], list[Any]]]  # one number a group: their lengths are no state
+
+    @classmethod
+    def of(cls, scheduler: Any) -> "_ScheduleState":
+        lists = [(each, list(each)) for _, each in lists_of(scheduler)]
+        return cls(scheduler, copy.deepcopy(scheduler.state_dict()), lists)
+
+    def restore(self) -> None:
+        for held, values in self.lists:
+            held[:] = values
+        self.scheduler.load_state_dict(copy.deepcopy(self.state))
+
+
+def lists_of(scheduler: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the lists that a scheduler, and those inside it, keep, with their names."""
+    for name, value in vars(scheduler).items():
+        if isinstance(value, list):
+            yield name, value
+    for inner in getattr(scheduler, "_schedulers", ()):
+        yield from lists_of(inner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """What goes on over steps: an action that is at work from update to update until it is removed."""
 
+from typing import Any
+
 
 class Standing:
     """An action that goes on: it is told of every update, and leaves nothing when removed.
 
     Attributes:
-        updates: How many updates it has seen; with the plan, all that it is at a moment.
+        updates: How many updates it has seen.
     """
 
     def __init__(self) -> None:
@@ -23,5 +25,20 @@ class Standing:
         """Act right after the optimizers have stepped."""
         self.updates += 1
 
+    def state(self) -> dict[str, Any]:
+        """Return where it stands, as JSON data: with its plan all that it takes to go on."""
+        return {"updates": self.updates}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state`` gave."""
+        self.updates = int(state["updates"])
+
+    def begin(self) -> None:
+        """Put into the model what it needs there; a second call does nothing."""
+
     def remove(self) -> None:
         """Take out of the training whatever it put in; a second call does nothing."""
+
+    def finish(self) -> None:
+        """Leave for good, when the training is over: what is delivered needs it no more."""
+        self.remove()

@@ -40,7 +40,7 @@ def kind_of(fact: Fact) -> str:
 
 def to_json(fact: Fact) -> str:
     """Write a fact as JSON; what is not finite as a string, for there is no such number."""
-    return json.dumps(_plain(asdict(fact)), allow_nan=False)
+    return json.dumps(plain_json(asdict(fact)), allow_nan=False)
 
 
 def from_json(kind: str, text: str) -> Fact | None:
@@ -61,13 +61,14 @@ def from_json(kind: str, text: str) -> Fact | None:
         raise RunFileError(f"a fact of kind {kind!r} is damaged ({error})") from error
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """Return a value as JSON data; what is not finite as a string."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [plain_json(each) for each in value]
     return value
 
 

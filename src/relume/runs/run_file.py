@@ -30,6 +30,7 @@ from relume.runs.records import (
     WeightWindow,
     Window,
 )
+from relume.runs.remedies import AppliedRemedy
 
 F = TypeVar("F")
 
@@ -61,6 +62,7 @@ class Run:
     weights: tuple[str, ...] = ()
     scores: tuple[Score, ...] = ()
     curve: Curve = field(default_factory=Curve.empty)
+    remedies: tuple[AppliedRemedy, ...] = ()
     shards: int = 1
     other_shards: tuple[Path, ...] = ()
     damaged_shards: tuple[Path, ...] = ()
@@ -231,18 +233,23 @@ def _read_added(connection: sqlite3.Connection, layers: Sequence[Layer]) -> dict
     deaths = connection.execute("SELECT units FROM deaths ORDER BY layer").fetchall()
     metrics = connection.execute("SELECT name, step, value FROM metrics ORDER BY name, number")
     missed = connection.execute("SELECT what, place, count FROM unobserved ORDER BY what, place")
-    return _read_facts(connection) | {
-        "deaths": tuple(
-            schema.unpack_deaths(blob, layer.units)
-            for layer, (blob,) in zip(layers, deaths, strict=False)
-        ),
-        "metrics": tuple(
-            Metric(str(name), int(step), _number(value)) for name, step, value in metrics
-        ),
-        "unobserved": tuple(
-            Unobserved(str(what), str(place) or None, int(count)) for what, place, count in missed
-        ),
-    }
+    return (
+        _read_facts(connection)
+        | _read_remedies(connection)
+        | {
+            "deaths": tuple(
+                schema.unpack_deaths(blob, layer.units)
+                for layer, (blob,) in zip(layers, deaths, strict=False)
+            ),
+            "metrics": tuple(
+                Metric(str(name), int(step), _number(value)) for name, step, value in metrics
+            ),
+            "unobserved": tuple(
+                Unobserved(str(what), str(place) or None, int(count))
+                for what, place, count in missed
+            ),
+        }
+    )
 
 
 def _read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -264,6 +271,15 @@ def _read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
             for step, phase, rows, loss, right in scores
         ),
     }
+
+
+def _read_remedies(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return what version 3 did not hold."""
+    if schema.version_of(connection) < 4:
+        return {}
+    columns = "step, action, plan, evidence, verdict, gain, low, high, is_kept"
+    rows = connection.execute(f"SELECT {columns} FROM remedies ORDER BY number")  # noqa: S608
+    return {"remedies": tuple(AppliedRemedy.from_row(row) for row in rows)}
 
 
 def _read_curve(connection: sqlite3.Connection) -> Curve:

@@ -12,7 +12,7 @@ from relume.errors import RunFileError
 from relume.runs.records import Cause, Deaths, Moments, UnitActivity, WeightWindow
 
 APPLICATION_ID = 0x52454C55  # "RELU": what `file` and our reader know a run file by
-VERSION = 3
+VERSION = 4
 
 _CREATE = """
 CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -72,6 +72,13 @@ CREATE TABLE scores (
 ) WITHOUT ROWID;
 """
 
+_CREATE_REMEDIES = """
+CREATE TABLE remedies (
+    number INTEGER PRIMARY KEY, step INTEGER NOT NULL, action TEXT NOT NULL, plan TEXT NOT NULL,
+    evidence TEXT NOT NULL, verdict TEXT NOT NULL, gain REAL, low REAL, high REAL, is_kept INTEGER
+);
+"""
+
 _FROM_VERSION_1 = """
 BEGIN IMMEDIATE;
 ALTER TABLE layers ADD COLUMN place TEXT;
@@ -89,10 +96,17 @@ PRAGMA user_version = 3;
 COMMIT;
 """
 
+_FROM_VERSION_3 = f"""
+BEGIN IMMEDIATE;
+{_CREATE_REMEDIES}
+PRAGMA user_version = 4;
+COMMIT;
+"""
+
 
 def create(connection: sqlite3.Connection) -> None:
     """Lay the tables of the present version into an empty database."""
-    connection.executescript(_CREATE + _CREATE_ADDED + _CREATE_FACTS)
+    connection.executescript(_CREATE + _CREATE_ADDED + _CREATE_FACTS + _CREATE_REMEDIES)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -104,6 +118,8 @@ def upgrade(connection: sqlite3.Connection) -> None:
         connection.executescript(_FROM_VERSION_1.format(nothing=nothing, tables=_CREATE_ADDED))
     if version_of(connection) == 2:
         connection.executescript(_FROM_VERSION_2)
+    if version_of(connection) == 3:
+        connection.executescript(_FROM_VERSION_3)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

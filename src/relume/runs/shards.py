@@ -147,6 +147,7 @@ def _add(a: Run, b: Run) -> Run:
         held_out_rows=a.held_out_rows + b.held_out_rows,
         facts=a.facts or b.facts,
         scores=a.scores or b.scores,
+        remedies=a.remedies or b.remedies,
         curve=a.curve if len(a.curve.losses) else b.curve,
     )
 

@@ -32,6 +32,7 @@ from relume.runs.records import (
     UnitActivity,
     Window,
 )
+from relume.runs.remedies import AppliedRemedy
 from relume.runs.run_file import read_layers, read_window
 from relume.runs.thinning import Thinning
 
@@ -234,6 +235,15 @@ class RunWriter:
             for score in scores:
                 self._put_score(score)
 
+    def write_remedy(self, remedy: AppliedRemedy, number: int | None = None) -> int:
+        """Write an application of a remedy, or write one again, and return its number."""
+        with self._writing():
+            if number is None:
+                query = "SELECT COALESCE(MAX(number), 0) + 1 FROM remedies"
+                (number,) = self._connection.execute(query).fetchone()
+            self._put("remedies", [(number, *remedy.to_row())])
+        return int(number)
+
     def write_examination(self, activities: Sequence[UnitActivity], *, held_out_rows: int) -> None:
         """Write what every layer did at the final weights.
 
@@ -372,6 +382,7 @@ _REWOUND = (
     ("metrics", "step"),
     ("weight_windows", "first_step"),
     ("scores", "step"),
+    ("remedies", "step"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -105,12 +105,14 @@ class Rows:
         truths: One for each target.
         files: Where each row came from, for a folder of images.
         notes: What a person should know.
+        is_own_test: Whether they are the test part that the data itself has.
     """
 
     x: NDArray[np.float32]
     truths: tuple[_Truth | None, ...]
     files: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    is_own_test: bool = False
 
 
 def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> Predictions:
@@ -132,17 +134,24 @@ def predict(model: SavedModel | Path | str, data: str | Path | pl.DataFrame) -> 
     return predict_rows(saved, read_rows(saved, data))
 
 
-def read_rows(saved: SavedModel, data: str | Path | pl.DataFrame) -> Rows:
+def read_rows(
+    saved: SavedModel, data: str | Path | pl.DataFrame, *, part: Literal["test", "train"] = "test"
+) -> Rows:
     """Read data as ``predict`` takes it into rows for a model's network.
+
+    Args:
+        saved: The model.
+        data: What to read.
+        part: Which rows of a set with a test part of its own.
 
     Raises:
         DataError: If the data lacks a column, or holds what cannot be read.
     """
     preprocessing = saved.preprocessing
     if isinstance(preprocessing, ImagePreprocessing):
-        return _image_rows(preprocessing, data)
+        return _image_rows(preprocessing, data, part)
     if isinstance(preprocessing, SequencePreprocessing):
-        return _sequence_rows(preprocessing, data)
+        return _sequence_rows(preprocessing, data, part)
     return _table_rows(preprocessing, data)
 
 
@@ -202,15 +211,18 @@ def _truth(table: Table, target: Target, missing: tuple[str, ...]) -> _Truth | N
     return _Truth(level_codes(cells, target.classes)[known], known)
 
 
-def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFrame) -> Rows:
+def _image_rows(
+    preprocessing: ImagePreprocessing, data: str | Path | pl.DataFrame, part: str
+) -> Rows:
     if isinstance(data, pl.DataFrame) or not is_image_source(data):
         given = "a table" if isinstance(data, pl.DataFrame) else shown(data, 200)
         raise DataError(
             f"the model was trained on images; got {given}: give a folder of images or an .npz file"
         )
     whole = read_images(data, preprocessing.shape)
-    images, notes = whole.test or whole, whole.notes
-    if whole.test is not None:
+    is_test = whole.test is not None and part == "test"
+    images, notes = (whole.test if is_test else None) or whole, whole.notes
+    if is_test:
         notes = (
             *notes,
             f"predicted is the own test part of {whole.name}, {counted(len(images), 'image')}",
@@ -219,28 +231,33 @@ def _image_rows(preprocessing: ImagePreprocessing, data: str | Path | pl.DataFra
     every = np.arange(len(images))
     x = preprocessing.encode(images.pixels, every)
     if images.labels is None or preprocessing.target is None:
-        return Rows(x, (None,), images.files, notes)
+        return Rows(x, (None,), images.files, notes, is_own_test=is_test)
     truth = level_codes(images.labels, preprocessing.classes or ())
-    return Rows(x, (_Truth(truth, np.ones(len(x), bool)),), images.files, notes)
+    known = _Truth(truth, np.ones(len(x), bool))
+    return Rows(x, (known,), images.files, notes, is_own_test=is_test)
 
 
-def _sequence_rows(preprocessing: SequencePreprocessing, data: str | Path | pl.DataFrame) -> Rows:
+def _sequence_rows(
+    preprocessing: SequencePreprocessing, data: str | Path | pl.DataFrame, part: str
+) -> Rows:
     if isinstance(data, pl.DataFrame):
         raise DataError("the model was trained on sequences; got a table: give an .npz file")
     whole = open_sequences(data)
-    sequences, notes = whole.test or whole, tuple[str, ...]()
-    if whole.test is not None:
+    is_test = whole.test is not None and part == "test"
+    sequences, notes = (whole.test if is_test else None) or whole, tuple[str, ...]()
+    if is_test:
         count = counted(len(sequences), "sequence")
         notes = (f"predicted is the own test part of {whole.name}, {count}",)
     preprocessing.check(sequences)
     x = preprocessing.encode(sequences, np.arange(len(sequences)))
     if sequences.target is None:
-        return Rows(x, (None,), notes=notes)
+        return Rows(x, (None,), notes=notes, is_own_test=is_test)
     given, wanted = sequences.target.name, preprocessing.target.name
     if given in NAMED_TASKS and wanted in NAMED_TASKS and given != wanted:
         return Rows(x, (None,), notes=(*notes, f"not scored: the file holds {given}, no {wanted}"))
     truth = target_truth(preprocessing.target, sequences)
-    return Rows(x, (_Truth(truth, np.ones(len(x), bool)),), notes=notes)
+    known = _Truth(truth, np.ones(len(x), bool))
+    return Rows(x, (known,), notes=notes, is_own_test=is_test)
 
 
 def write_predictions(predictions: Predictions, path: Path, *, overwrite: bool = False) -> None:

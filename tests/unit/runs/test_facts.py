@@ -154,7 +154,7 @@ def test_a_file_of_version_2_is_read_and_gone_on_with(tmp_path):
     with closing(RunWriter(path)) as writer:
         writer.write_window(Window(1, 1, 1, Moments(), 0.1, ()), [])
     with closing(sqlite3.connect(path)) as connection:
-        for table in ("facts", "weights", "weight_windows", "curve", "scores"):
+        for table in ("facts", "weights", "weight_windows", "curve", "scores", "remedies"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 2")
         connection.commit()

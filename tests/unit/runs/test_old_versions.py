@@ -89,7 +89,7 @@ def test_a_file_of_version_1_is_gone_on_with_in_the_present_one(old_file):
         writer.write_metrics([Metric("score", 12, 0.5)])
         writer.update_info(overhead={"budget": 0.01})
     with closing(sqlite3.connect(old_file)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         rows = connection.execute("SELECT value FROM info WHERE key = 'overhead'").fetchone()
         assert json.loads(rows[0]) == {"budget": 0.01}
     run = read_run(old_file)

@@ -23,6 +23,7 @@ References:
 
 import math
 from collections import deque
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +56,15 @@ class Clip(Standing):
         self._norm = norm
         self._percentile = percentile
         self._norms: deque[float] = deque(maxlen=REMEMBERED)
+
+    def state(self) -> dict[str, Any]:
+        """Return the norms so far, too."""
+        return super().state() | {"norms": list(self._norms)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on with the norms so far."""
+        super().load(state)
+        self._norms = deque(state["norms"], maxlen=REMEMBERED)
 
     def before_update(self) -> None:
         """Clip."""
