@@ -11,6 +11,7 @@ that were undone, nothing more is tried.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from relume.diagnosis.engine import Diagnosis
 from relume.diagnosis.finding import Finding, Safety
@@ -29,8 +30,10 @@ from relume.remedies.live.forecast import (
 )
 from relume.remedies.live.training import State, unversioned
 from relume.remedies.patient import Patient
-from relume.runs.remedies import AppliedRemedy
 from relume.runs.wording import count
+
+if TYPE_CHECKING:
+    from relume.runs.remedies import AppliedRemedy
 
 TRIAL_WINDOWS = 2
 """So many windows are treated, and then, if need be, as many are not."""

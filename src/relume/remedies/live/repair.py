@@ -103,8 +103,11 @@ class LiveRepair:
         """Hold the inputs of the model, while it trains."""
         if self.reason or not (module.training and torch.is_grad_enabled()):
             return
-        if self._patient is None or module is self._patient.model:
-            self._inputs.note(inputs)
+        try:
+            if self._patient is None or module is self._patient.model:
+                self._inputs.note(inputs)
+        except Exception as error:  # noqa: BLE001
+            self._end(error)
 
     def note_steps(self, ended: Ended) -> None:
         """Take note of the losses of steps."""
