@@ -122,7 +122,7 @@ def unversioned(patient: Patient) -> Iterator[None]:
     A script may hold the graph of a pass that it differentiates later; a change in place would make
     that an error of the script.
     """
-    keep = getattr(torch.autograd, "_unsafe_preserve_version_counter", None)
+    keep: Any = getattr(torch.autograd, "_unsafe_preserve_version_counter", None)
     tensors = {id(each): each for each in (*patient.parameters(), *patient.model.parameters())}
     with ExitStack() as stack:
         for each in tensors.values() if keep is not None else ():
