@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
@@ -25,7 +25,12 @@ from relume.observe.run_place import (
 from relume.runs.records import RunInfo
 from relume.runs.store import RunWriter
 
+if TYPE_CHECKING:
+    from relume.remedies.live.repair import LiveRepair
+
 PAGE_NAME = "report.html"
+ALLOWS = ("safe", "training", "model")
+REPAIR_PERIOD = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,9 @@ class WatchSettings:
         quiet: Whether nothing is said.
         report: Whether the page is made at the end.
         name: Of the folder, after ``relume-``, where ``out`` is None.
+        repair: Whether what goes wrong is repaired. Then steps are measured by their number, every
+            tenth unless ``every`` says otherwise, and no budget is kept.
+        allow: How far a repair may go: ``safe``, ``training`` or ``model``.
     """
 
     out: Path | None = None
@@ -49,12 +57,23 @@ class WatchSettings:
     quiet: bool = False
     report: bool = True
     name: str = "watch"
+    repair: bool = False
+    allow: str = "training"
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1:
             raise SettingsError(f"budget must be a share above 0 and at most 1; got {self.budget}")
         if self.every is not None and self.every < 1:
             raise SettingsError(f"every must be at least 1; got {self.every}")
+        if self.allow not in ALLOWS:
+            raise SettingsError(f"allow must be {', '.join(ALLOWS)}; got {self.allow!r}")
+
+    @property
+    def period(self) -> int | None:
+        """Every how many steps units are measured; None: by the budget."""
+        if self.full:
+            return 1
+        return self.every or (REPAIR_PERIOD if self.repair else None)
 
 
 class Watch:
@@ -92,6 +111,7 @@ class Watch:
         self._model = model
         self._path: Path | None = None
         self._recorder: Recorder | None = None
+        self._repair: LiveRepair | None = None
         self._outer: Watch | None = None
         self._has_told = False
         self._is_fork = False
@@ -119,17 +139,29 @@ class Watch:
 
     def _begin(self) -> Recorder | None:
         settings = self.settings
-        period = 1 if settings.full else settings.every
         try:
             recorder = Recorder(
-                self._open, budget=settings.budget, period=period, model=self._model
+                self._open, budget=settings.budget, period=settings.period, model=self._model
             )
         except Exception as error:  # noqa: BLE001
             self.fault = error
             self._tell_fault()
             return None
         recorder.start()
+        if settings.repair:
+            self._begin_repair(recorder)
         return recorder
+
+    def _begin_repair(self, recorder: Recorder) -> None:
+        try:
+            from relume.remedies.live.choice import Allow
+            from relume.remedies.live.repair import LiveRepair
+
+            self._repair = LiveRepair(recorder, Allow(self.settings.allow), self._tell)
+            self._repair.start()
+        except Exception as error:  # noqa: BLE001
+            self._repair = None
+            self._tell(f"nothing is repaired: {error}")
 
     def stop(self, status: str = "finished") -> Path | None:
         """End the watching; write the run file and the report.
@@ -146,6 +178,7 @@ class Watch:
         _ACTIVE.clear()
         atexit.unregister(self.stop)
         try:
+            self._end_repair()
             recorder.stop()
             self._close(recorder, status)
         except Exception as error:  # noqa: BLE001
@@ -155,6 +188,11 @@ class Watch:
         self.fault = recorder.fault
         self._tell_fault()
         return self._report()
+
+    def _end_repair(self) -> None:
+        repair, self._repair = self._repair, None
+        if repair is not None:
+            repair.stop()
 
     def _stopped(self, recorder: Recorder) -> None:
         """Close the run file whatever came before."""
@@ -186,6 +224,8 @@ class Watch:
     def after_fork_in_child(self) -> None:
         """Go on in a forked child: what it trains is recorded in a run file of its own."""
         if self._recorder is not None:
+            if self._repair is not None:
+                self._repair.abandon()
             self._recorder.abandon()
             self._path, self._is_fork = None, True
             self._recorder = self._begin()
@@ -230,7 +270,8 @@ class Watch:
             status="running",
             settings={
                 "budget": settings.budget,
-                "every": 1 if settings.full else settings.every,
+                "every": settings.period,
+                **({"repair": settings.allow} if settings.repair else {}),
             },
             data={"name": Path(sys.argv[0]).name or settings.name},
             environment={
@@ -268,11 +309,16 @@ class Watch:
         return page
 
     def _tell_fault(self) -> None:
-        if self.fault is not None and not self._has_told and not self.settings.quiet:
+        if self.fault is not None and not self._has_told:
             self._has_told = True
             reason = " ".join(str(self.fault).split()) or type(self.fault).__name__
+            self._tell(f"watching ended early: {reason}")
+
+    def _tell(self, line: str) -> None:
+        """Say one line on stderr, unless nothing shall be said."""
+        if not self.settings.quiet:
             with suppress(Exception):  # there may be no stderr
-                sys.stderr.write(f"relume: watching ended early: {reason}\n")
+                sys.stderr.write(f"relume: {line}\n")
 
 
 def _status(error: BaseException | None) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WATCHING = "relume.watching"
 CLOSING = "relume.cli.run_closing"
 FAIL_ON = "--fail-on"
-WITH_VALUE = ("--budget", "--every", "--out", "--fail-on")
+WITH_VALUE = ("--budget", "--every", "--out", "--fail-on", "--allow")
 NOT_SCRIPTS = frozenset(
     {".sh", ".bash", ".ipynb", ".json", ".csv", ".txt", ".md", ".toml", ".yaml", ".yml", ".pt"}
 )
@@ -99,6 +99,13 @@ def run(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write the run file only.")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair what goes wrong, judge it, undo what fails.")
+    ] = False,
+    allow: Annotated[
+        str | None,
+        typer.Option(help="How far a repair may go: safe, training or model. [training]"),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
     fail_on: Annotated[
         str | None,
@@ -121,12 +128,20 @@ def run(
             "relume run -- torchrun train.py"
         )
     _check_options(budget, every, out)
+    _check_repair(budget, allow, repair=repair)
     if fail_on is not None:
         from relume.diagnosis.fail_on import parse_conditions
 
         parse_conditions(fail_on)
     command = _command_of(target)
-    watch = {"budget": budget, "every": every, "full": full, "quiet": quiet}
+    watch = {
+        "budget": budget,
+        "every": every,
+        "full": full,
+        "quiet": quiet,
+        "repair": repair or None,
+        "allow": allow,
+    }
     _launch(
         target,
         command,
@@ -210,6 +225,19 @@ def _check_options(budget: float | None, every: int | None, out: Path | None) ->
     if out.is_dir() and any(out.glob("run*.sqlite")):
         raise OutputError(f"{out} holds an earlier run; choose another --out")
     check_possible(out)
+
+
+def _check_repair(budget: float | None, allow: str | None, *, repair: bool) -> None:
+    from relume.watching import ALLOWS
+
+    if allow is not None and not repair:
+        raise SettingsError("--allow says how far a repair may go; add --repair")
+    if allow is not None and allow not in ALLOWS:
+        raise SettingsError(f"--allow takes {', '.join(ALLOWS)}; got {allow!r}")
+    if repair and budget is not None:
+        raise SettingsError(
+            "--repair goes by step counts and keeps no --budget; use --every, such as --every 20"
+        )
 
 
 def _command_of(target: Target) -> list[str]:

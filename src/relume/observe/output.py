@@ -1,5 +1,6 @@
 """What a recording writes, and when: windows that fill, epochs, scores, certificates."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,8 @@ class Output:
         writer: The run file, from the first step on.
         write_at_s: When the next write is due, by ``time.perf_counter``.
         metrics: Scores that wait to be written.
+        is_by_steps: Whether everything is written when a window is full and at no other time, so
+            that what the file holds follows from step counts alone.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Output:
         self.writer: RunWriter | None = None
         self.write_at_s = time.perf_counter()
         self.metrics: list[Metric] = []
+        self.is_by_steps = False
         self._unobserved = unobserved
         self._certificates = certificates
         self._budget = budget
@@ -111,18 +115,23 @@ class Output:
         if self.writer is not None and len(self.metrics) >= MOST_WAITING_METRICS:
             self._write_metrics(self.writer)
 
-    def write_if_due(self, step: int, tallies: Sequence[Tally]) -> None:
+    def write_if_due(self, step: int, tallies: Sequence[Tally]) -> bool:
         """Close the window, if it is full; write what is open, if it is time.
 
         Windows are closed by their steps and written by the clock: what a run file says of a
         training does not depend on how quick the machine was.
+
+        Returns:
+            Whether the window was closed.
         """
         window = self._window
-        if window.steps >= self._window_steps and window.armed_steps >= LEAST_ARMED:
+        is_full = window.steps >= self._window_steps and window.armed_steps >= LEAST_ARMED
+        if is_full:
             self._close_window(step, tallies)
         began_s = time.perf_counter()
-        if began_s < self.write_at_s and self.writer is not None:
-            return
+        is_due = is_full if self.is_by_steps else began_s >= self.write_at_s
+        if not is_due and self.writer is not None:
+            return is_full
         if self.writer is None:
             self.writer = self.open_writer()
             self.writer.set_layers([])
@@ -130,6 +139,9 @@ class Output:
         ended_s = time.perf_counter()
         affordable_s = (ended_s - began_s) / (WRITING_SHARE * self._budget)
         self.write_at_s = ended_s + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, affordable_s))
+        if self.is_by_steps:
+            self.write_at_s = math.inf
+        return is_full
 
     def write(self, step: int, tallies: Sequence[Tally]) -> None:
         """Write what is closed and what is open."""
@@ -148,7 +160,7 @@ class Output:
             self._write_window(writer, self._window.value(), tallies)
         writer.write_curve(self._curve.value())
         began_s = time.perf_counter()
-        if began_s >= self._facts_at_s:
+        if self.is_by_steps or began_s >= self._facts_at_s:
             self._write_facts(writer)
             ended_s = time.perf_counter()
             affordable_s = (ended_s - began_s) / (FACTS_SHARE * self._budget)

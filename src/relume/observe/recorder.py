@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from relume.observe.attendant import Attendant
 from relume.observe.compiled import CompiledRegions
 from relume.observe.guarding import guarded
 from relume.observe.intercept import Interception, Switch
@@ -92,6 +93,18 @@ class Recorder:
         self._seams.quick = self._quick
         self.armed_steps = 0
         self._is_armed = False
+        self._attendant: Attendant | None = None
+
+    @property
+    def models(self) -> tuple[nn.Module, ...]:
+        """The models seen so far."""
+        return self._tap.names.roots
+
+    def attend(self, attendant: Attendant) -> None:
+        """Tell somebody of the training from now on; what is written is written by step counts."""
+        self._attendant = attendant
+        self.output.is_by_steps = True
+        self._tap.calls.on_pass.append(attendant.note_pass)
 
     @property
     def steps(self) -> int:
@@ -303,7 +316,9 @@ class Recorder:
     def _leave(self, number: int) -> None:
         """End the step that is due for more."""
         self._work_up()
-        self.output.write_if_due(number, self._tap.tallies)
+        is_full = self.output.write_if_due(number, self._tap.tallies)
+        if is_full and self._attendant is not None:
+            self._attendant.end_window(number)
         self._begin_step()
 
     def _work_up(self) -> None:
@@ -311,6 +326,8 @@ class Recorder:
         if self._ended:
             self.output.add(self._ended)
             self._seen.evidence.note_steps(self._ended)
+            if self._attendant is not None:
+                self._attendant.note_steps(self._ended)
             self._ended.clear()
         self._seen.inventory.optimizers.catch_up(self.steps)
 

@@ -27,6 +27,7 @@ from relume.report.parts import (
     WindowCurves,
     neediest,
 )
+from relume.report.repairs import repairs
 from relume.report.timeline import added, group_windows, steps_of
 from relume.report.wording import lines, printable
 from relume.runs.query import Run
@@ -99,6 +100,7 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
         dormant=dormant,
         processes=run.shards,
         findings=shown_findings(diagnosis or diagnose(run)),
+        repairs=repairs(run),
     )
 
 

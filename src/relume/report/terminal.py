@@ -66,6 +66,7 @@ def print_document(document: Document, console: Console) -> None:
         console.print()
         console.print(layer_table([part.summary for part in document.layers]))
     for heading, said in (
+        ("Repairs", _bounded(document.repairs)),
         ("Deaths", _deaths(document)),
         ("Scores", last_values(document.metrics)),
         ("Remarks", document.remarks),

@@ -43,6 +43,7 @@ _DYING = "Dying means: fires on under 1 % of values, under a quarter of its best
 _SECTIONS = (
     ("findings", "Findings"),
     ("result", "Result"),
+    ("repairs", "Repairs"),
     ("deaths", "Deaths"),
     ("training", "Training"),
     ("units", "Units"),
@@ -72,6 +73,8 @@ def _has(document: Document, section: str) -> bool:
     """Whether a page has a section: a watched training need not have a score, a fit no deaths."""
     if section == "findings":
         return bool(document.findings)
+    if section == "repairs":
+        return bool(document.repairs)
     if section == "result":
         return document.result is not None or not document.is_watched
     if section == "deaths":

@@ -1,0 +1,27 @@
+"""Digits by Adam at a rate that kills most units."""
+
+import sys
+
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+torch.set_num_threads(1)
+torch.manual_seed(int(sys.argv[1]))
+x, y = load_digits(return_X_y=True)
+x, y = torch.tensor(x / 16.0).float(), torch.tensor(y)
+order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+train, test = order[:1437], order[1437:]
+model = nn.Sequential(
+    nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)
+)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.09)
+data = torch.utils.data.TensorDataset(x[train], y[train])
+for _ in range(20):
+    for a, b in torch.utils.data.DataLoader(data, 32, shuffle=True):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(a), b)
+        loss.backward()
+        optimizer.step()
+with torch.no_grad():
+    print(f"accuracy {(model(x[test]).argmax(1) == y[test]).float().mean():.4f}")

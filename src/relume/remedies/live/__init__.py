@@ -1,0 +1,1 @@
+"""Repairing a training that is somebody else's while it runs."""
