@@ -1,4 +1,4 @@
-"""What a loop tells about its steps and epochs to."""
+"""What a loop tells of its steps and epochs, and to whom."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
