@@ -4,53 +4,31 @@ Nothing here may stop or change the training: the first fault of ours turns the 
 kept in ``Monitor.fault`` and reaches nobody else. Nothing that is recorded depends on a clock.
 """
 
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
-from relume.observe.deaths import Certificates, Evidence
-from relume.observe.falls import note_falls
-from relume.observe.flows import Flows
+from relume.observe.final_look import activities, find_sites
+from relume.observe.guarding import guarded
 from relume.observe.intercept import Interception, Switch
+from relume.observe.ledger import Ledger
+from relume.observe.losses import LossContext
 from relume.observe.model_tap import ModelTap, armed
-from relume.observe.modes import evaluating, uncompiled
-from relume.observe.pending import Ended, OpenWindow
+from relume.observe.modes import evaluating
+from relume.observe.observation import Observation
 from relume.observe.schedule import Schedule
-from relume.observe.tally import LazyLifetimes, Tally
+from relume.observe.tally import LazyLifetimes
 from relume.observe.unobserved import Unobserved
-from relume.runs.records import Epoch, Layer, Lifetimes, UnitActivity
+from relume.runs.records import Epoch, Lifetimes, UnitActivity
 from relume.runs.run_file import read_file
 from relume.runs.store import RunWriter
 
 ALIVE_ROWS = 1000
 """A unit counts as alive while it fired within this many armed rows."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _guarded(
-    method: Callable[Concatenate["Monitor", P], R],
-) -> Callable[Concatenate["Monitor", P], R | None]:
-    """Do nothing once there was a fault; keep the first one and let the training go on."""
-
-    @wraps(method)
-    def guard(self: "Monitor", /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        if self.fault is None:
-            try:
-                return method(self, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001
-                self.fault = error
-        return None
-
-    return guard
 
 
 class Monitor:
@@ -64,9 +42,13 @@ class Monitor:
         example: What a network of ``relume.nn`` can be called with, two rows are enough: then its
             layers are found before the first step. The lines that call them, which are ours, are
             not kept. None for a model of somebody else, whose layers are found as they are used.
+        looks: On which of the armed steps data, losses, modules and all weights are looked at;
+            None: on all of them.
+        context: What the code around a loss knows of it; None where that is not ours.
 
     Attributes:
         fault: The first fault of ours, after which nothing more is recorded; ``None`` so far.
+        lock: There is nothing to be held: one thread trains.
     """
 
     def __init__(
@@ -77,29 +59,47 @@ class Monitor:
         armed: Schedule,
         window_steps: int,
         example: Tensor | None = None,
+        looks: Schedule | None = None,
+        context: Callable[[], LossContext] | None = None,
     ) -> None:
         self.fault: Exception | None = None
+        self.lock = nullcontext()
         self._model = model
         self._writer = writer
         self._armed = armed
-        self._window_steps = window_steps
+        self._looks = looks
         self._example = example
         self._parameters = {id(parameter) for parameter in model.parameters()}
         self._unobserved = Unobserved()
-        self._told: Mapping[tuple[str, str], int] = {}
-        self._large: set[str] = set()
         self._switch = Switch()
         self._interception = Interception(self._switch)
         self._tap = ModelTap(model, self._unobserved)
         self._compiled = CompiledRegions(self._tap, self._tap.names, self._unobserved)
         self._is_ours = example is not None
-        self._flows = Flows()
-        self._evidence = Evidence()
-        self._certificates = Certificates(self._evidence)
-        self._window: OpenWindow | None = None
-        self._written_sites = 0
+        self._seen = Observation(
+            self._tap,
+            self._unobserved,
+            self._compiled,
+            lambda: self._ended_steps,
+            self.fail,
+            context=context,
+        )
+        self._ledger = Ledger(
+            writer,
+            self._seen,
+            self._tap.tallies,
+            self._unobserved,
+            window_steps=window_steps,
+            has_places=example is None,
+        )
+        self._optimizer: torch.optim.Optimizer | None = None  # whose update is under way
         self._is_installed = self._is_armed = False
-        self._step = self._last_armed = 0
+        self._step = self._ended_steps = 0
+
+    def fail(self, error: Exception) -> None:
+        """Keep a fault and record nothing more."""
+        self.fault = self.fault or error
+        self._switch.losses = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -110,8 +110,10 @@ class Monitor:
         try:
             self._install()
             yield
+            self._end()
         finally:
             self._is_installed = False
+            self._switch.losses = None
             for part in (self._compiled, self._interception):
                 try:
                     part.remove()
@@ -125,8 +127,9 @@ class Monitor:
         Args:
             step: Its number, from 1.
         """
-        self._step = step
-        if not self._armed(step):
+        is_armed = self._armed(step)
+        self._begin_step(step, is_armed=is_armed)
+        if not is_armed:
             yield
             return
         try:
@@ -136,15 +139,42 @@ class Monitor:
             self._is_armed = False
             self._switch.tap = None
             self._tap.disarm()
+            self._seen.inventory.rest()
+
+    @contextmanager
+    def scoring(self, model: nn.Module) -> Iterator[None]:
+        """Surround a pass over data that are not learned from.
+
+        Args:
+            model: What is scored: the model, or a copy of it with other weights.
+        """
+        self._see_scoring(model)
+        try:
+            yield
+        finally:
+            self._see_scoring(None)
 
     def read_scale(self, scale: Callable[[], Tensor | None]) -> None:
         """Divide gradients by what a function returns; None for nothing."""
         self._tap.gradient_scale = scale
 
-    @_guarded
+    @guarded
+    def begin_reading(self, loader: object) -> None:
+        """Call it where a loader is read from its start."""
+        self._seen.data.begin_reading(loader)
+
+    @guarded
+    def before_backward(self, loss: Tensor | None) -> None:
+        """Call it before a backward pass; ``None`` where no loss is known."""
+        if self._seen.is_looking:
+            self._seen.inventory.before_backward()
+            if loss is not None:
+                self._seen.losses.before_backward(loss)
+
+    @guarded
     def before_update(
         self,
-        parameters: Collection[int] | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
         *,
         has_closure: bool = False,
         scale: Tensor | None = None,
@@ -152,74 +182,61 @@ class Monitor:
         """Call it between the backward pass and the update.
 
         Args:
-            parameters: The ``id`` of each parameter that is updated; ``None`` for all of them.
+            optimizer: Who updates; ``None`` where that is not known: then it is all parameters.
             has_closure: Whether the gradients are computed within the update.
             scale: What the gradients are multiplied by; None for nothing.
         """
+        self._optimizer = optimizer
         if self._is_armed:
-            tallies = self._tap.tallies
-            given = self._parameters if parameters is None else parameters
-            self._evidence.note_input(self._step, self._tap.calls.last_input)
-            self._note_falls()
-            norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
-            self._evidence.note_gradient(self._step, norm)
+            given = self._parameters
+            if optimizer is not None:
+                given = {id(each) for group in optimizer.param_groups for each in group["params"]}
+            self._seen.before_update(
+                self._step, optimizer, given, has_closure=has_closure, scale=scale
+            )
 
-    @_guarded
+    @guarded
     def end_update(self) -> None:
         """Call it right after an update where a step holds several."""
-        if self._is_armed:
-            self._take_update()
+        self._take_update()
 
-    @_guarded
+    @guarded
     def end_backward(self) -> None:
         """Call it after a backward pass that is not the last of its step."""
         if self._is_armed and self._tap.calls.root is None:
             self._tap.calls.begin_pass(None)
 
-    @_guarded
+    @guarded
     def after_update(self, step: int, loss: float | None, learning_rate: float) -> None:
         """Call it after the update, still inside the step; ``None`` where no loss is known."""
+        self._take_update()
+        self._ended_steps = step
         if self._is_armed:
-            self._take_update()
-            _check(self._tap)
-            self._note_falls()
-            self._last_armed = step
-        self._window = self._window or OpenWindow(step)
-        ended: Ended = [(step, loss, learning_rate, self._is_armed)]
-        self._window.add(ended)
-        self._evidence.note_steps(ended)
-        if self._window.steps >= self._window_steps:
-            self.close_window()
-        elif self._writer.is_due():
-            self._write_window(self._window)
+            self._seen.end_armed_step(step)
+        self._ledger.add(step, loss, learning_rate, is_armed=self._is_armed)
 
-    @_guarded
+    @guarded
     def close_window(self) -> None:
         """Write the open window, if there is one, and begin the next."""
-        if self._window is not None:
-            self._note_large_weights()
-            self._write_window(self._window)
-            deaths = [self._certificates.value(tally) for tally in self._tap.tallies]
-            self._writer.write_deaths(deaths)
-            self._window = None
+        self._ledger.close_window()
 
-    @_guarded
+    @guarded
     def end_epoch(self, epoch: Epoch) -> None:
         """Record the scores after an epoch; its steps are never merged with later windows yet."""
-        self.close_window()
+        self._ledger.end_epoch()
         self._writer.write_epoch(epoch)
 
-    @_guarded
+    @guarded
     def record_losses(self, epoch: int, means: Mapping[str, float]) -> None:
         """Record the mean over an epoch of each loss that has a name."""
         self._writer.write_losses(epoch, means)
 
-    @_guarded
+    @guarded
     def settle(self, step: int) -> None:
         """Say that a checkpoint of this step is safe on disk."""
         self._writer.settle(step)
 
-    @_guarded
+    @guarded
     def examine(
         self,
         model: nn.Module,
@@ -236,45 +253,45 @@ class Monitor:
             held_out_rows: How many of those rows had no influence on its weights.
             call: What is called with each batch instead of the model.
         """
-        tap = ModelTap(model, Unobserved(), in_evaluation=True)
-        with self.watching(), uncompiled(), evaluating(model), armed(tap, self._switch):
-            for number, batch in enumerate(batches):
-                if number == 0:
-                    self._learn(tap, call or model, batch)
-                tap.begin_step()
-                with torch.no_grad():
-                    (call or model)(batch)
-                _check(tap)
-        seen = {tally.layer.name: tally.end_window(0).activity for tally in tap.tallies}
-        activities = [
-            seen.get(tally.layer.name) or UnitActivity.zero(tally.layer.units)
-            for tally in self._tap.tallies
-        ]
-        self._writer.write_examination(activities, held_out_rows=held_out_rows)
-
-    @staticmethod
-    def _learn(tap: ModelTap, call: Callable[[Any], object], batch: Any) -> None:
-        """Find the sites with gradients, which lead to the weights, and forget what they showed."""
-        with torch.enable_grad():
-            call(batch[:2] if isinstance(batch, Tensor) else batch)
-        _check(tap)
-        for tally in tap.tallies:
-            tally.end_window(0)
-            tally.lifetimes = LazyLifetimes(tally.layer.units)
+        with self.watching():
+            self._switch.losses = None  # the training is over
+            seen = activities(model, batches, self._switch, call)
+        self._writer.write_examination(
+            [
+                seen.get(tally.layer.name) or UnitActivity.zero(tally.layer.units)
+                for tally in self._tap.tallies
+            ],
+            held_out_rows=held_out_rows,
+        )
 
     @property
     def lifetimes(self) -> tuple[Lifetimes, ...]:
         """What is known of each unit, layer by layer."""
         return tuple(tally.lifetimes.value() for tally in self._tap.tallies)
 
-    @_guarded
-    def resume(self, lifetimes: Sequence[Lifetimes]) -> None:
-        """Go on from the lifetimes of an interrupted training, and from its certificates."""
+    @guarded
+    def state(self) -> dict[str, Any]:
+        """Return what is known of the training as a whole, plain JSON data; None after a fault."""
+        return self._ledger.state()
+
+    @guarded
+    def resume(
+        self, lifetimes: Sequence[Lifetimes], state: Mapping[str, Any] | None = None, step: int = 0
+    ) -> None:
+        """Go on from an interrupted training, and from its certificates.
+
+        Args:
+            lifetimes: Of the units, then.
+            state: What ``state`` gave then, if anything.
+            step: Steps that had ended then.
+        """
+        if state:
+            self._ledger.resume(state, step)
         deaths = read_file(self._writer.path).deaths
         for tally, known in zip(self._tap.tallies, lifetimes, strict=True):
             tally.lifetimes = LazyLifetimes(tally.layer.units, known)
         for tally, written in zip(self._tap.tallies, deaths, strict=bool(deaths)):
-            self._certificates.resume(tally, written)
+            self._seen.certificates.resume(tally, written)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -292,9 +309,10 @@ class Monitor:
         self._collect()
         return sum(int((life.silent_rows < ALIVE_ROWS).sum()) for life in self.lifetimes)
 
-    @_guarded
+    @guarded
     def _install(self) -> None:
         self._is_installed = True
+        self._switch.losses = self._seen.losses
         if not self._is_ours:
             self._interception.install(self._model.modules())
             self._compiled.install()
@@ -306,18 +324,10 @@ class Monitor:
 
     def _find_sites(self, example: Tensor) -> None:
         with evaluating(self._model), armed(self._tap, self._switch):
-            self._learn(self._tap, self._model, example)
-        layers = [self._layer(tally) for tally in self._tap.tallies]
-        known = self._writer.layers
-        if known and [layer.name for layer in known] != [layer.name for layer in layers]:
-            raise ValueError("the record was begun by a version of Relume that saw other layers")
-        self._writer.set_layers(layers)
-        self._written_sites = len(layers)
+            find_sites(self._tap, self._model, example)
+        self._ledger.set_layers()
 
-    def _layer(self, tally: Tally) -> Layer:
-        return replace(tally.layer, place=None) if self._is_ours else tally.layer
-
-    @_guarded
+    @guarded
     def _arm(self) -> None:
         if not self._is_ours:
             self._compiled.prepare()
@@ -325,39 +335,36 @@ class Monitor:
         self._switch.tap = self._tap
         self._is_armed = True
 
-    def _note_falls(self) -> None:
-        note_falls(self._tap.tallies, self._step, self._last_armed, self._flows, self._certificates)
+    @guarded
+    def _begin_step(self, step: int, *, is_armed: bool) -> None:
+        self._step, self._ended_steps = step, step - 1
+        self._seen.data.end_evaluation()
+        is_looking = is_armed and (self._looks is None or self._looks(step))
+        self._seen.begin_step(is_looking=is_looking)
+
+    @guarded
+    def _see_scoring(self, model: nn.Module | None) -> None:
+        if model is None:
+            self._seen.data.end_evaluation()
+        else:
+            self._seen.data.begin_scoring(self._model, model)
+
+    @guarded
+    def _end(self) -> None:
+        """Write all that is left."""
+        self._seen.data.end_evaluation()
+        self._ledger.end()
 
     def _take_update(self) -> None:
-        norm = self._flows.after_update(self._tap.tallies)
-        if math.isfinite(norm):
-            self._evidence.note_gradient(self._step, norm)
+        seen, ended = self._seen, self._ended_steps
+        if self._is_armed:
+            seen.after_update(self._step)
+        if self._optimizer is not None:
+            seen.inventory.optimizers.note_update(
+                self._optimizer, ended, ended, is_armed=seen.is_looking
+            )
+            self._optimizer = None
 
-    @_guarded
+    @guarded
     def _collect(self) -> None:
-        """Add what the sites saw to the open window."""
-        if self._window is not None:
-            self._window.add_layers([tally.end_window(self._step) for tally in self._tap.tallies])
-
-    def _note_large_weights(self) -> None:
-        for name in sorted(self._flows.uncopied - self._large):
-            self._unobserved.note("update ratio and row changes: the weights are large", name)
-        self._large = set(self._flows.uncopied)
-
-    def _write_window(self, window: OpenWindow) -> None:
-        tallies, writer = self._tap.tallies, self._writer
-        self._flows.settle()
-        if len(tallies) > self._written_sites:
-            writer.add_layers([self._layer(tally) for tally in tallies[self._written_sites :]])
-            self._written_sites = len(tallies)
-        self._collect()
-        writer.write_window(window.value(), self.lifetimes)
-        if self._unobserved.counts != self._told:
-            self._told = self._unobserved.counts
-            writer.write_unobserved(self._told)
-
-
-def _check(tap: ModelTap) -> None:
-    fault = tap.fault or tap.calls.fault
-    if fault is not None:
-        raise fault
+        self._ledger.collect()

@@ -52,6 +52,25 @@ def test_fit_then_predict_then_report_as_a_person_types_it(tmp_path):
     json.loads(done.stdout, parse_constant=pytest.fail)
 
 
+def test_what_is_wrong_with_a_fit_is_said_and_diagnosed(tmp_path):
+    done = relume("fit", "wine", "--lr", 3, "--epochs", 12, "--out", "mad", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("warning RLM304: ")]
+    assert len(said) == 1
+    assert "is too high: " in said[0]
+    assert "RLM304" in (tmp_path / "mad" / "report.html").read_text(encoding="utf-8")
+    done = relume("diagnose", "mad", "--fail-on", "warning", cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.startswith("warning RLM304: the learning rate ")
+    done = relume("fit", "wine", "--epochs", 8, "--json", cwd=tmp_path)
+    assert {each["severity"] for each in json.loads(done.stdout)["findings"]} <= {"note"}
+    done = relume("diagnose", "relume-wine", "--json", cwd=tmp_path)
+    diagnosis = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert diagnosis["observed"]["training_losses"] == 1
+    assert diagnosis["observed"]["evaluation_passes"] == 8
+    assert len(diagnosis["not_judged"]) <= 4
+
+
 def test_json_is_the_only_thing_on_stdout(tmp_path):
     done = relume("fit", "iris", "--epochs", 2, "--json", cwd=tmp_path)
     described = json.loads(done.stdout, parse_constant=pytest.fail)

@@ -10,6 +10,7 @@ import typer
 from relume.errors import SettingsError
 
 if TYPE_CHECKING:
+    from relume.report.parts import Document
     from relume.training.fit import FitResult
 
 _DATA = "What is learned from"
@@ -206,7 +207,8 @@ def fit(
     settings = _with_config(config, given)
 
     from relume.cli.fit_progress import Display
-    from relume.report.html import write_report
+    from relume.report.document import build_document
+    from relume.report.html import write_page
     from relume.training.fit import fit as train
     from relume.training.job import REPORT_NAME
 
@@ -217,11 +219,12 @@ def fit(
         )
     report = result.folder / REPORT_NAME
     run = result.run
-    write_report(run, report)
+    document = build_document(run)
+    write_page(document, report)
     if as_json:
-        sys.stdout.write(json.dumps(_described(result), indent=1, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(_described(result, document), indent=1, allow_nan=False) + "\n")
     else:
-        display.show(result, run, report)
+        display.show(result, document, report)
     if open_page:
         from relume.cli.browser import open_in_browser
 
@@ -253,7 +256,7 @@ def _with_config(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     return from_file | given
 
 
-def _described(result: "FitResult") -> dict[str, Any]:
+def _described(result: "FitResult", document: "Document") -> dict[str, Any]:
     from relume.runs.summary import summarise_layers
 
     return {
@@ -261,5 +264,9 @@ def _described(result: "FitResult") -> dict[str, Any]:
         "folder": str(result.folder),
         "result": result.model.result,
         "notes": list(result.notes),
+        "findings": [
+            {"code": each.code, "severity": each.severity, "said": each.said}
+            for each in document.findings
+        ],
         "layers": [summary.to_json() for summary in summarise_layers(result.run)],
     }

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
+from relume.report.findings import grave_lines
+from relume.report.parts import Document
 from relume.report.terminal import layer_table
 from relume.report.wording import printable
-from relume.runs.query import Run
 from relume.runs.records import Epoch
-from relume.runs.summary import summarise_layers
 from relume.training.architecture import text_sizes
 from relume.training.data.image_set import described
 from relume.training.data.prepare import Prepared
@@ -113,9 +113,9 @@ class Display(Audience):
         if not self._quiet:
             self._say("scoring the test part beside the baselines")
 
-    def show(self, result: FitResult, run: Run, report: Path) -> None:
-        """Print score, baselines, layers and places."""
-        out = Console(file=sys.stdout, highlight=False)
+    def show(self, result: FitResult, document: Document, report: Path) -> None:
+        """Print score, baselines, layers, what is wrong, and places."""
+        out, run = Console(file=sys.stdout, highlight=False), result.run
         if result.status == "interrupted":
             out.print(
                 f"interrupted: this is the best of what was trained; "
@@ -125,7 +125,9 @@ class Display(Audience):
             out.print(Text(f"note: {note}"))
         for verdict in result.verdicts:
             out.print(_score_table(verdict))
-        out.print(layer_table(summarise_layers(run)))
+        out.print(layer_table([part.summary for part in document.layers]))
+        for line in grave_lines(document.findings):
+            out.print(Text(line, style="yellow"), soft_wrap=True)
         stopped, best = run.info.result.get("stopped"), run.info.result.get("best_epoch")
         out.print(f"stopped {stopped}; weights of epoch {best}", soft_wrap=True)
         for name, place in (

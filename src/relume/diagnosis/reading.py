@@ -206,6 +206,16 @@ class Reading:
         return max(decays, default=0.0)
 
     @cached_property
+    def kept_step(self) -> int:
+        """The step of the weights that the training kept: of its best epoch, if it says one.
+
+        Else the last one.
+        """
+        best = self.run.info.result.get("best_epoch") if self.run.info.result else None
+        steps = [epoch.step for epoch in self.run.epochs if epoch.epoch == best]
+        return steps[0] if steps else self.steps
+
+    @cached_property
     def best_evaluation_step(self) -> int | None:
         """The step with the least evaluation loss; None without one."""
         known = [score for score in self.evaluation_scores if math.isfinite(score.loss)]
@@ -333,8 +343,8 @@ def is_of_amounts(loss: LossFacts) -> bool:
 def chance_loss(loss: LossFacts) -> float:
     """Return the loss of the best constant prediction; nan where that is not known.
 
-    For classes the entropy of their shares, in nats; for amounts under the squared error their
-    variance.
+    For classes the entropy of their shares, in nats, and of equal shares where classes weigh; for
+    amounts under the squared error their variance.
     """
     counts = np.array(loss.class_counts, float)
     is_squared = loss.function == "mse_loss" or (
@@ -342,6 +352,8 @@ def chance_loss(loss: LossFacts) -> float:
     )
     is_of_classes = loss.function in OF_CLASSES or is_by_hand(loss, "log_softmax", "log")
     if is_of_classes and not is_squared and counts.sum() > 0:
+        if loss.weighted:  # as a rule so that all classes count alike
+            return float(np.log((counts > 0).sum()))
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
     if is_squared and math.isfinite(loss.target.deviation):

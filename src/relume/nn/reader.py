@@ -93,6 +93,8 @@ class TextEncoder(nn.Module):
 class Reader(HeadedNetwork):
     """Texts and features into dense blocks and a head, to which the words' votes are added."""
 
+    takes_places = True  # of words, as floats
+
     def __init__(  # noqa: PLR0913 (one for each argument of ``reader``)
         self,
         features: int,

@@ -44,6 +44,19 @@ class OpenCurve:
                 bucket.add(loss)
             self._steps += 1
 
+    def resume(self, curve: Curve, steps: int) -> None:
+        """Go on from a curve, of which every step had a loss.
+
+        Args:
+            curve: What ``value`` gave.
+            steps: Steps in it.
+        """
+        self._bucket_steps, self._steps = curve.bucket_steps, steps
+        self._buckets = [
+            _Bucket.of(curve, index, min(curve.bucket_steps, steps - index * curve.bucket_steps))
+            for index in range(len(curve.losses))
+        ]
+
     def value(self) -> Curve:
         """Return the curve so far; cost: linear in the number of buckets."""
         if self._waiting:
@@ -72,6 +85,17 @@ class _Bucket:
         self.total = 0.0
         self.least, self.greatest = math.inf, -math.inf
         self.rate = math.nan
+
+    @classmethod
+    def of(cls, curve: Curve, index: int, steps: int) -> "_Bucket":
+        bucket = cls()
+        bucket.rate, bucket.nonfinite = float(curve.rates[index]), int(curve.nonfinite[index])
+        bucket.count = steps - bucket.nonfinite
+        if bucket.count:
+            bucket.total = float(curve.losses[index]) * bucket.count
+            bucket.least = float(curve.least[index])
+            bucket.greatest = float(curve.greatest[index])
+        return bucket
 
     def add(self, loss: float) -> None:
         if not math.isfinite(loss):

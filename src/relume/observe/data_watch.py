@@ -10,7 +10,6 @@ from relume.observe.evaluations import Evaluations
 from relume.observe.hidden_states import HiddenStates
 from relume.observe.model_calls import ModelCalls
 from relume.observe.norms import Norms
-from relume.observe.stepping import Stepper
 from relume.observe.tap import ArmedTap
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ class DataWatch:
 
     Args:
         tap: Follows the calls of armed steps.
-        stepper: Counts the steps that have ended.
+        steps: Returns how many steps have ended.
         compiled: Knows whether ``torch.compile`` was called.
         fail: Told of a fault of ours.
 
@@ -33,14 +32,14 @@ class DataWatch:
     def __init__(
         self,
         tap: ArmedTap,
-        stepper: Stepper,
+        steps: Callable[[], int],
         compiled: CompiledRegions,
         fail: Callable[[Exception], None],
     ) -> None:
         calls, names = tap.calls, tap.names
 
         def step() -> int:
-            return stepper.number + 1
+            return steps() + 1
 
         self._models = ModelCalls(step)
 
@@ -61,6 +60,12 @@ class DataWatch:
         """Take note that a model was put into eval mode."""
         self._models.begin_evaluation()
         self._evaluations.begin_if_in_eval_mode()
+
+    def begin_scoring(self, model: nn.Module, copy: nn.Module) -> None:
+        """Take note that a copy of a model, or the model itself, is about to be scored."""
+        self._models.stand_in(copy, model)
+        self._models.begin_evaluation()
+        self._evaluations.begin()
 
     def begin_reading(self, loader: object) -> None:
         """Take note that a loader is read from its start."""

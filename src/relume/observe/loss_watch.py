@@ -21,7 +21,7 @@ from relume.observe.graph import head_of, is_marked
 from relume.observe.loss_by_hand import Written, read_loss
 from relume.observe.loss_facts import LossTotals
 from relume.observe.loss_values import Look, broadcast_shape, see, see_labels, width_of
-from relume.observe.losses import Form, Given, LossFunction, read_call
+from relume.observe.losses import Form, Given, LossContext, LossFunction, read_call
 from relume.observe.naming import Names
 from relume.observe.plain import has_values, is_plain, oddity
 from relume.observe.scores import Scores
@@ -68,6 +68,7 @@ class LossWatch:
         unobserved: Takes note of what cannot be seen.
         calls: The modules being called, on armed steps.
         steps: Returns how many steps have ended.
+        context: What the code around a loss knows of it; None: nothing, its line is found.
 
     Attributes:
         fault: The first fault of ours; nothing is looked at after it.
@@ -75,7 +76,13 @@ class LossWatch:
     """
 
     def __init__(
-        self, names: Names, unobserved: Unobserved, calls: Calls, steps: Callable[[], int]
+        self,
+        names: Names,
+        unobserved: Unobserved,
+        calls: Calls,
+        steps: Callable[[], int],
+        *,
+        context: Callable[[], LossContext] | None = None,
     ) -> None:
         self.fault: Exception | None = None
         self.is_armed = False
@@ -83,6 +90,7 @@ class LossWatch:
         self._unobserved = unobserved
         self._calls = calls
         self._steps = steps
+        self._context = context
         self._thread = threading.get_ident()
         self._is_busy = False
         self._totals: dict[tuple[Phase, str, str | None], LossTotals] = {}
@@ -176,6 +184,8 @@ class LossWatch:
             self._await(seed, look, result)
 
     def _place(self) -> str | None:
+        if self._context is not None:
+            return self._context().place
         frame, _ = user_line(caller_of(1), known=self._calls.codes)
         return place_of(frame) if frame is not None else None
 
@@ -201,7 +211,8 @@ class LossWatch:
             function, Phase.TRAINING, place, 0, tuple(prediction.shape), shape,
             width_of(function, prediction),
         )  # fmt: skip
-        seed.is_weighted = given.is_weighted
+        is_weighted = self._context is not None and self._context().is_weighted
+        seed.is_weighted = given.is_weighted or is_weighted
         seed.is_index = function.form is Form.CLASSES and (
             target is not None and not target.is_floating_point()
         )

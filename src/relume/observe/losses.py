@@ -68,6 +68,19 @@ class Given:
     is_weighted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LossContext:
+    """What the code around a loss knows of it.
+
+    Args:
+        place: Where it is, as it is to be said.
+        is_weighted: Whether rows weigh by their class.
+    """
+
+    place: str | None = None
+    is_weighted: bool = False
+
+
 def read_call(
     function: LossFunction, args: Sequence[Any], named: Mapping[str, Any]
 ) -> Given | None:

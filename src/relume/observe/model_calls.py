@@ -102,6 +102,15 @@ class ModelCalls:
             self._evaluations += 1
             self._batches = self._all_batches = 0
 
+    def stand_in(self, copy: nn.Module, module: nn.Module) -> None:
+        """Take a copy of a model, as the one with the means of its weights, for the model."""
+        model = self._models.get(id(module))
+        if copy is module or model is None or model.module() is not module:
+            return
+        known = self._models.get(id(copy))
+        if known is None or known.module() is not copy:
+            self._models[id(copy)] = _Model(copy, model.label, model.number)
+
     def begin_reading(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         data = _data_of(loader)

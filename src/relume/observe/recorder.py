@@ -14,15 +14,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from relume.observe.compiled import CompiledRegions
-from relume.observe.data_watch import DataWatch
-from relume.observe.deaths import Certificates, Evidence
-from relume.observe.falls import note_falls
-from relume.observe.flows import Flows
 from relume.observe.guarding import guarded
 from relume.observe.intercept import Interception, Switch
-from relume.observe.inventory import Inventory
-from relume.observe.loss_watch import LossWatch
 from relume.observe.naming import Names
+from relume.observe.observation import Observation
 from relume.observe.output import Output
 from relume.observe.pending import Ended, OpenStep
 from relume.observe.quick import Quick
@@ -74,38 +69,29 @@ class Recorder:
         self._interception = Interception(self._switch)
         names = Names(model)
         self._tap = ArmedTap(names, self.unobserved)
-        self._losses = LossWatch(names, self.unobserved, self._tap.calls, lambda: self.steps)
         self._compiled = CompiledRegions(self._tap, names, self.unobserved)
         self._seams = Seams(self)
         self._tap.gradient_scale = lambda: self._seams.gradient_scale
         self._seams.is_weight = self._is_weight
-        self._flows = Flows()
-        self._evidence = Evidence()
-        self._certificates = Certificates(self._evidence)
-        data = self._data = DataWatch(self._tap, self.stepper, self._compiled, self.fail)
-        self._seams.on_eval = data.begin_evaluation
-        self._inventory = Inventory(names, self._tap.calls, self._flows, self.unobserved)
+        self._seen = Observation(
+            self._tap, self.unobserved, self._compiled, lambda: self.steps, self.fail
+        )
+        self._seams.on_eval = self._seen.data.begin_evaluation
         self.output = Output(
             open_writer,
             self.unobserved,
-            self._certificates,
+            self._seen.certificates,
             budget,
-            self._losses,
-            observers=[
-                self._losses,
-                *self._data.observers,
-                *self._inventory.observers,
-            ],
-            weights=self._inventory,
+            self._seen.losses,
+            observers=self._seen.observers,
+            weights=self._seen.inventory,
         )
         self._step = OpenStep()
         self._ended: Ended = []
         self._quick = Quick(self._end_quick_step, self.fail, self._step, self.stepper, self._ended)
         self._seams.quick = self._quick
         self.armed_steps = 0
-        self._last_armed = 0
         self._is_armed = False
-        self._is_looking = False  # at data, losses and all weights too
 
     @property
     def steps(self) -> int:
@@ -116,7 +102,7 @@ class Recorder:
         """Patch torch and begin with the next step, the first or, after a pause, a later one."""
         try:
             self._interception.install()
-            self._switch.losses = self._losses
+            self._switch.losses = self._seen.losses
             self._seams.install()
             self._compiled.install()
             self.output.delay(time.perf_counter() - self._paused_at_s)
@@ -130,7 +116,7 @@ class Recorder:
         self._quick.is_on = False
         self._switch.losses = None
         parts = (self._compiled, self._seams, self._interception)
-        self._each(self._disarm, self._data.end_evaluation, *(part.remove for part in parts))
+        self._each(self._disarm, self._seen.data.end_evaluation, *(part.remove for part in parts))
 
     def stop(self) -> None:
         """Write what is open and put torch back as it was; the run file stays open for more."""
@@ -151,7 +137,7 @@ class Recorder:
         self._switch.losses = None
         with suppress(Exception):
             self._disarm()
-            self._data.end_evaluation()
+            self._seen.data.end_evaluation()
 
     def _each(self, *actions: Callable[[], None]) -> None:
         """Do all of them, whatever becomes of the others."""
@@ -171,16 +157,16 @@ class Recorder:
             else:
                 is_end = self.stepper.is_end_before_backward(self._weights())
             if self.stepper.is_by_hand and self._is_full:
-                self._flows.after_update(self._tap.tallies)
-                self._inventory.after_update(self.steps, is_by_hand=True)
+                self._seen.flows.after_update(self._tap.tallies)
+                self._seen.inventory.after_update(self.steps, is_by_hand=True)
             if is_end:
                 self._end_step(math.nan)
-            if self._is_looking:
+            if self._seen.is_looking:
                 began_s = time.perf_counter()
-                self._inventory.before_backward(is_after_update=is_end)
+                self._seen.inventory.before_backward(is_after_update=is_end)
                 self._step.own_s += time.perf_counter() - began_s
             if loss is not None:
-                self._losses.before_backward(loss)
+                self._seen.losses.before_backward(loss)
                 self._step.add_loss(loss)
 
     def after_backward(self) -> None:
@@ -216,16 +202,12 @@ class Recorder:
             self._step.is_updating = False
             if self._is_armed and self._is_full:
                 began_s = time.perf_counter()
-                norm = self._flows.after_update(self._tap.tallies)
-                if self._is_looking:
-                    self._inventory.after_update(self.steps + 1)
-                if math.isfinite(norm):
-                    self._evidence.note_gradient(self.steps + 1, norm)
+                self._seen.after_update(self.steps + 1)
                 self._step.own_s += time.perf_counter() - began_s
             before = self.steps
             is_end = self.stepper.is_end_after_update(optimizer)
-            self._inventory.optimizers.note_update(
-                optimizer, before, self.steps, is_armed=self._is_looking
+            self._seen.inventory.optimizers.note_update(
+                optimizer, before, self.steps, is_armed=self._seen.is_looking
             )
             if is_end:
                 self._end_step(rate_of(optimizer))
@@ -235,13 +217,13 @@ class Recorder:
         """Take note of an update that was left out: its loss is none of a step's."""
         self._step.forget_losses()
         self._quick.losses.clear()
-        self._inventory.optimizers.forget_passes()
+        self._seen.inventory.optimizers.forget_passes()
 
     @guarded
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         self._work_up()
-        self._data.begin_reading(loader)
+        self._seen.data.begin_reading(loader)
         self.output.begin_epoch(loader, self.steps)
 
     @guarded
@@ -266,25 +248,18 @@ class Recorder:
         if not self._is_armed:
             return
         began_s = time.perf_counter()  # far cheaper than the time of a thread
-        tallies, step = self._tap.tallies, self.steps + 1
-        if self._is_full:
-            self._evidence.note_input(step, self._tap.calls.last_input)
-        self._note_falls(step)
-        if self._is_full:
+        step = self.steps + 1
+        if not self._is_full:
+            self._seen.note_falls(step)
+        else:
             groups = (
                 optimizer.param_groups
                 if optimizer is not None
                 else [{"params": filter(is_readable, self._weights())}]
             )
             given = {id(weight) for group in groups for weight in group["params"]}
-            norm = self._flows.before_update(tallies, given, has_closure=has_closure, scale=scale)
-            if self._is_looking:
-                self._inventory.before_update(optimizer, step, has_closure=has_closure, scale=scale)
-            self._evidence.note_gradient(step, norm)
+            self._seen.before_update(step, optimizer, given, has_closure=has_closure, scale=scale)
         self._step.own_s += time.perf_counter() - began_s
-
-    def _note_falls(self, step: int) -> None:
-        note_falls(self._tap.tallies, step, self._last_armed, self._flows, self._certificates)
 
     def _end_step(self, rate: float) -> None:
         """End a step; one that is not armed is noted down, and worked up with the next ones."""
@@ -328,6 +303,7 @@ class Recorder:
     def _leave(self, number: int) -> None:
         """End the step that is due for more."""
         self._work_up()
+        self._seen.flows.settle()
         self.output.write_if_due(number, self._tap.tallies)
         self._begin_step()
 
@@ -335,32 +311,26 @@ class Recorder:
         """Add the steps that were noted down to the window, the epoch and the evidence."""
         if self._ended:
             self.output.add(self._ended)
-            self._evidence.note_steps(self._ended)
+            self._seen.evidence.note_steps(self._ended)
             self._ended.clear()
-        self._inventory.optimizers.catch_up(self.steps)
+        self._seen.inventory.optimizers.catch_up(self.steps)
 
     def _end_armed_step(self, number: int) -> None:
         self.armed_steps += 1
-        fault = self._tap.fault or self._tap.calls.fault or self._losses.fault
-        if fault is not None:
-            raise fault
-        self._note_falls(number)
-        self._last_armed = number
+        self._seen.end_armed_step(number)
 
     def _begin_step(self) -> None:
         self._step.begin(time.thread_time())
-        wanted, was_looking = self.plan.is_armed(self.steps + 1), self._is_looking
-        looks = self._is_looking = wanted and self._is_full and self.plan.is_look
-        self._tap.calls.is_looking = looks
-        self._losses.begin_step(is_armed=looks)
+        wanted = self.plan.is_armed(self.steps + 1)
+        self._seen.begin_step(
+            is_looking=wanted and self._is_full and self.plan.is_look,
+            is_by_hand=self.stepper.is_by_hand,
+        )
         if wanted != self._is_armed:
             (self._arm if wanted else self._disarm)()
         if wanted:
             self._quick.is_on = False
             self._tap.begin_step()
-            if looks:
-                by_hand = self.stepper.is_by_hand
-                self._inventory.begin_step(is_by_hand=by_hand, was_armed=was_looking)
         else:
             self._open_quick()
 
@@ -379,14 +349,14 @@ class Recorder:
     def _disarm(self) -> None:
         self._switch.tap = None
         self._tap.disarm()
-        self._inventory.rest()
+        self._seen.inventory.rest()
         self._is_armed = False
 
     @guarded
     def _finish(self) -> None:
         self._work_up()
-        for name in sorted(self._flows.uncopied):
-            self.unobserved.note("update ratio and row changes: the weights are large", name)
+        self._seen.flows.settle()
+        self._seen.note_large_weights()
         self.output.finish(self.steps, self._tap.tallies)
 
     def overhead(self) -> Mapping[str, Any]:

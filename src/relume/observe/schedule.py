@@ -15,7 +15,7 @@ PLANNED = 0.4
 """Share of the budget that armed steps may take."""
 
 FIRST_LOOKS, LOOK_EVERY = 16, 4
-"""On a budget, data and losses are looked at on the first armed steps and then on every fourth."""
+"""Data and losses are looked at on the first armed steps and then on every fourth."""
 
 
 def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
@@ -33,6 +33,22 @@ def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
     if period < 1:
         raise ValueError(f"period must be at least 1; got {period}")
     return lambda step: step <= first or step % period == 0
+
+
+def looking(period: int, *, first: int = FIRST_STEPS) -> Schedule:
+    """Choose, of the steps that ``every`` arms, those on which data and losses are looked at too.
+
+    Example:
+        >>> armed, looked_at = every(10), looking(10)
+        >>> [step for step in range(1, 200) if armed(step) and looked_at(step)][-4:]
+        [70, 80, 120, 160]
+    """
+
+    def is_look(step: int) -> bool:
+        count = min(step, first) + max(0, step // period - first // period)
+        return count <= FIRST_LOOKS or count % LOOK_EVERY == 0
+
+    return is_look
 
 
 class Budget:

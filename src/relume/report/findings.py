@@ -10,6 +10,9 @@ from relume.report.wording import printable
 MOST_FINDINGS = 50
 MOST_CONSEQUENCES = 12
 
+MOST_GRAVE = 2
+"""Warnings and errors that are named where there is little room."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShownFinding:
@@ -47,6 +50,15 @@ def finding_lines(findings: Sequence[ShownFinding]) -> Iterator[str]:
         if finding.severity != Severity.NOTE:
             for text in finding.remedies[:2]:
                 yield f"    try: {text}"
+
+
+def grave_lines(findings: Sequence[ShownFinding]) -> Iterator[str]:
+    """Yield one line for each of the two gravest warnings and errors, and one for the others."""
+    grave = [finding for finding in findings if finding.severity != Severity.NOTE]
+    for finding in grave[:MOST_GRAVE]:
+        yield f"{finding.severity} {finding.code}: {finding.said}"
+    if len(grave) > MOST_GRAVE:
+        yield f"and {len(grave) - MOST_GRAVE:,} more warnings and errors"
 
 
 def _shown(finding: Finding) -> ShownFinding:

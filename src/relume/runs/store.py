@@ -146,6 +146,11 @@ class RunWriter:
         """The layers written so far, also before the training was interrupted."""
         return self._layers
 
+    @property
+    def number_of_weights(self) -> int:
+        """How many weights have names so far, also from before the training was interrupted."""
+        return self._weights
+
     def is_due(self) -> bool:
         """Whether the open window should be written now, full or not."""
         return time.monotonic() - self._flushed_at >= self._flush_interval_s

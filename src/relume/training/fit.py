@@ -18,12 +18,18 @@ from relume.errors import OutputError, UserError
 from relume.monitor import Monitor
 from relume.nn.mlp import MLP
 from relume.nn.networks import build_network
-from relume.observe.schedule import every
+from relume.observe.losses import LossContext
+from relume.observe.schedule import every, looking
 from relume.runs.query import Run, read_run
-from relume.runs.records import Epoch, Lifetimes, RunInfo
+from relume.runs.records import Epoch, RunInfo
 from relume.runs.store import RunWriter
 from relume.training.architecture import builder_name, input_shape, network_arguments
-from relume.training.checkpoint import read_progress, restore_checkpoint, save_checkpoint
+from relume.training.checkpoint import (
+    read_about,
+    read_progress,
+    restore_checkpoint,
+    save_checkpoint,
+)
 from relume.training.data.prepare import Part, Prepared
 from relume.training.device import isolated
 from relume.training.job import (
@@ -45,6 +51,7 @@ from relume.training.loop import (
     outputs,
 )
 from relume.training.model_folder import SavedModel, in_fast_format, save_model
+from relume.training.objective import Classification
 from relume.training.recipe import threads_for
 from relume.training.reconstruction import Reconstruction, judge_reconstruction
 from relume.training.settings import FitSettings
@@ -181,6 +188,11 @@ class _Fit:
         self.objectives = target_objectives(job.data, job.settings, job.device) or (
             Reconstruction(),
         )
+        self.objective: Objective = (
+            self.objectives[0]
+            if len(self.objectives) == 1
+            else Several(self.objectives, head_columns(job.data.preprocessing.targets))
+        )
         self.notes: list[str] = []
         self._checkpointed_at = -math.inf
 
@@ -212,13 +224,6 @@ class _Fit:
             self.checkpoint_path.unlink(missing_ok=True)
         return result
 
-    @property
-    def objective(self) -> Objective:
-        """What the loop minimises."""
-        if len(self.objectives) == 1:
-            return self.objectives[0]
-        return Several(self.objectives, head_columns(self.job.data.preprocessing.targets))
-
     def _check_trained(self, loop: Loop) -> None:
         """Refuse to hand back a network that never had a finite loss."""
         if loop.progress.stopped.startswith("diverged") and not loop.progress.best_epoch:
@@ -235,9 +240,21 @@ class _Fit:
             self.network,
             writer,
             armed=every(settings.every),
+            looks=looking(settings.every),
             window_steps=max(settings.every, math.ceil(steps / WINDOWS)),
             example=self.train.x[:2],
+            context=self._loss_context,
         )
+
+    def _loss_context(self) -> LossContext:
+        """Say of which target the loss is that is being computed, and whether classes weigh."""
+        objective, name = self.objective, None
+        if isinstance(objective, Several):
+            number = objective.present or 0
+            name = self.job.data.preprocessing.targets[number].name
+            objective = objective.objectives[number]
+        is_weighted = isinstance(objective, Classification) and objective.weights is not None
+        return LossContext(name, is_weighted)
 
     def _prepare_loop(self, monitor: Monitor) -> Loop:
         settings = self.job.settings
@@ -255,30 +272,33 @@ class _Fit:
         )
         loop = Loop(self.network, self.train, self.validation, self.objective, numbers, monitor)
         if self.job.resumed:
-            monitor.resume(restore_checkpoint(loop, self.checkpoint_path))
+            lifetimes = restore_checkpoint(loop, self.checkpoint_path)
+            state = read_about(self.checkpoint_path).get("record")
+            monitor.resume(lifetimes, state, loop.progress.step)
         else:
-            self._checkpoint(loop, monitor.lifetimes)
+            self._checkpoint(loop, monitor)
         return loop
 
     def _observers(self, audience: Audience, monitor: Monitor, stop: StopRequest) -> Observers:
         def keep(loop: Loop) -> None:
             if time.monotonic() - self._checkpointed_at >= CHECKPOINT_INTERVAL_S:
-                self._checkpoint(loop, monitor.lifetimes)
+                self._checkpoint(loop, monitor)
                 monitor.settle(loop.progress.step)
 
         return Observers(
             on_step=audience.step, on_epoch=audience.epoch, checkpoint=keep, should_stop=stop
         )
 
-    def _checkpoint(self, loop: Loop, lifetimes: tuple[Lifetimes, ...]) -> None:
+    def _checkpoint(self, loop: Loop, monitor: Monitor) -> None:
         """Save where the training stands; the training outlives a disk that is full for now."""
         about = {
             "source": self.job.source,
             "settings": self.job.settings.to_json(),
             "fingerprint": self.job.data.fingerprint,
+            "record": monitor.state(),
         }
         try:
-            save_checkpoint(loop, lifetimes, about, self.checkpoint_path)
+            save_checkpoint(loop, monitor.lifetimes, about, self.checkpoint_path)
         except OutputError as error:
             note = f"no checkpoint could be kept: {error}"
             if note not in self.notes:

@@ -96,12 +96,20 @@ class Recorder(Protocol):
         """Surround one step."""
         ...
 
-    def before_update(self) -> None:
+    def before_backward(self, loss: Tensor) -> None:
+        """Take note of the loss."""
+        ...
+
+    def before_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Take note of the gradients."""
         ...
 
     def after_update(self, step: int, loss: float, learning_rate: float) -> None:
         """Take note of the update."""
+        ...
+
+    def scoring(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Surround a pass over the validation part."""
         ...
 
     def close_window(self) -> None:
@@ -123,11 +131,18 @@ class Unrecorded:
         """Surround one step with nothing."""
         return nullcontext()
 
-    def before_update(self) -> None:
+    def before_backward(self, loss: Tensor) -> None:
+        """Do nothing."""
+
+    def before_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Do nothing."""
 
     def after_update(self, step: int, loss: float, learning_rate: float) -> None:
         """Do nothing."""
+
+    def scoring(self, model: nn.Module) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Surround a pass with nothing."""
+        return nullcontext()
 
     def close_window(self) -> None:
         """Do nothing."""
@@ -265,8 +280,9 @@ class Loop:
             self.optimizer.zero_grad()
             output = joined(self.model(self._train.x[rows]))
             loss = self._objective.train_loss(output, self._train.y[rows])
+            self._monitor.before_backward(loss)
             loss.backward()  # type: ignore[no-untyped-call]
-            self._monitor.before_update()
+            self._monitor.before_update(self.optimizer)
             if self._settings.clip is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip)
             self.optimizer.step()
@@ -285,13 +301,15 @@ class Loop:
         return self.model if self.averaged is None else self.averaged.module
 
     def _score(self, number: int, train_loss: float) -> Epoch:
-        output = outputs(self._judged, self._validation.x)
         y = self._validation.y
+        with self._monitor.scoring(self._judged), evaluating(self.model), torch.no_grad():
+            output = outputs(self._judged, self._validation.x)
+            validation_loss = self._objective.plain_loss(output, y).mean().item()
         return Epoch(
             epoch=number,
             step=self.progress.step,
             train_loss=train_loss,
-            validation_loss=self._objective.plain_loss(output, y).mean().item(),
+            validation_loss=validation_loss,
             validation_score=self._objective.score(output, y),
             learning_rate=self.optimizer.param_groups[0]["lr"],
             units_alive=self._monitor.units_alive,

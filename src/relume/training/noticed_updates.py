@@ -48,7 +48,8 @@ class NoticedUpdates:
         self.count = 0
 
     def before_backward(self, loss: Tensor | None) -> None:
-        """Do nothing: what a loss is, the step says itself."""
+        """Take note of a loss."""
+        self._monitor.before_backward(loss)
 
     def after_backward(self) -> None:
         """Take note of a backward pass that has ended."""
@@ -56,12 +57,11 @@ class NoticedUpdates:
 
     def before_update(self, optimizer: torch.optim.Optimizer, *, has_closure: bool) -> None:
         """Take note of gradients and weights before an update of ours."""
-        parameters = _parameters(optimizer)
-        if not parameters.isdisjoint(self._ours):
+        if not _parameters(optimizer).isdisjoint(self._ours):
             if self.count == 0:
                 self.learning_rate = rate_of(optimizer)
             scale = getattr(optimizer, "grad_scale", None)
-            self._monitor.before_update(parameters, has_closure=has_closure, scale=scale)
+            self._monitor.before_update(optimizer, has_closure=has_closure, scale=scale)
 
     def after_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Take note of an update, if it was one of ours."""
@@ -73,11 +73,12 @@ class NoticedUpdates:
         """Do nothing: an update that was left out is none."""
 
     def begin_epoch(self, loader: object) -> None:
-        """Do nothing: epochs are counted by the loop."""
+        """Take note that a loader is read from its start; epochs are counted by the loop."""
+        self._monitor.begin_reading(loader)
 
     def fail(self, error: Exception) -> None:
         """Let the monitor record no more."""
-        self._monitor.fault = self._monitor.fault or error
+        self._monitor.fail(error)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> set[int]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn import functional
 
 from relume.training.data.target import Target
 from relume.training.scores import METRICS
@@ -35,12 +35,14 @@ class Classification:
         torch's own ``weight`` weighs the smoothed part of every row by the weights of all classes:
         with a rare class, whose weight is large, the rows of the others then pull towards it.
         """
-        losses = cross_entropy(output, y, reduction="none", label_smoothing=self.label_smoothing)
+        losses = functional.cross_entropy(
+            output, y, reduction="none", label_smoothing=self.label_smoothing
+        )
         return (losses if self.weights is None else losses * self.weights[y]).mean()
 
     def plain_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the weighted, unsmoothed cross-entropy, its mean over rows being the loss."""
-        losses = cross_entropy(output, y, reduction="none")
+        losses = functional.cross_entropy(output, y, reduction="none")
         if self.weights is None:
             return losses
         weights = self.weights[y]
@@ -59,11 +61,11 @@ class Regression:
 
     def train_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the mean squared error."""
-        return mse_loss(output.squeeze(1), y)
+        return functional.mse_loss(output.squeeze(1), y)
 
     def plain_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the squared error of each row."""
-        return (output.squeeze(1) - y).square()
+        return functional.mse_loss(output.squeeze(1), y, reduction="none")
 
     def score(self, output: Tensor, y: Tensor) -> float:
         """Return the metric; R2 is the same in any unit of the target."""

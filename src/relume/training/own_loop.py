@@ -194,7 +194,8 @@ class OwnLoop:
         """Return what ``validate`` says of the model; nan where there is none."""
         if self._given.validate is None:
             return math.nan
-        with evaluating(self._given.root), torch.no_grad():
+        root = self._given.root
+        with self._monitor.scoring(root), evaluating(root), torch.no_grad():
             score = self._given.validate(self._given.model)
         try:
             return float(score)

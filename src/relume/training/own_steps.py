@@ -16,7 +16,7 @@ import relume
 from relume.errors import OutputError, SettingsError
 from relume.files import free_folder, whole_file
 from relume.monitor import Monitor
-from relume.observe.schedule import every
+from relume.observe.schedule import every, looking
 from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, RunInfo
 from relume.runs.store import RunWriter
@@ -172,6 +172,7 @@ class _OwnFit:
             self.given.root,
             writer,
             armed=every(self.settings.every),
+            looks=looking(self.settings.every),
             window_steps=max(self.settings.every, window),
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
+from torch.nn import functional
 
 from relume.errors import ModelFormatError
 from relume.nn.autoencoder import Autoencoder
@@ -32,11 +32,11 @@ class Reconstruction:
 
     def train_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the mean squared error."""
-        return mse_loss(output, y)
+        return functional.mse_loss(output, y)
 
     def plain_loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the mean squared error of each row."""
-        return (output - y).square().mean(dim=1)
+        return functional.mse_loss(output, y, reduction="none").mean(dim=1)
 
     def score(self, output: Tensor, y: Tensor) -> float:
         """Return the share of the features' variance that is rebuilt."""

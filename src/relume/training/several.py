@@ -1,6 +1,6 @@
 """Several targets on one trunk: which outputs belong to which target, and their joint objective."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from relume.training.objective import (
 from relume.training.settings import FitSettings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Several:
     """The mean of one objective a target, so that each weighs alike whatever its unit.
 
@@ -34,10 +34,14 @@ class Several:
     Args:
         objectives: One a target, in order.
         columns: Which columns of the output are its head's.
+
+    Attributes:
+        present: Number of the target whose loss is being computed; ``None`` otherwise.
     """
 
     objectives: tuple[Objective, ...]
     columns: tuple[slice, ...]
+    present: int | None = None
 
     @property
     def metric(self) -> str:
@@ -58,11 +62,12 @@ class Several:
         """Return the mean over targets of their scores."""
         return float(np.mean([one.score(a, truth) for one, a, truth in self._heads(output, y)]))
 
-    def _heads(self, output: Tensor, y: Tensor) -> list[tuple[Objective, Tensor, Tensor]]:
-        return [
-            (one, output[:, columns], truth.long() if isinstance(one, Classification) else truth)
-            for one, columns, truth in zip(self.objectives, self.columns, y.T, strict=True)
-        ]
+    def _heads(self, output: Tensor, y: Tensor) -> Iterator[tuple[Objective, Tensor, Tensor]]:
+        each = zip(self.objectives, self.columns, y.T, strict=True)
+        for self.present, (one, columns, truth) in enumerate(each):
+            is_classes = isinstance(one, Classification)
+            yield one, output[:, columns], truth.long() if is_classes else truth
+        self.present = None
 
 
 def head_columns(targets: Sequence[Target]) -> tuple[slice, ...]:

@@ -72,3 +72,22 @@ def test_a_run_file_keeps_the_last_one(tmp_path):
             writer.write_curve(open_curve.value())
     assert len(Curve.empty().steps) == 0
     np.testing.assert_equal(values_of(read_run(path).curve), values_of(open_curve.value()))
+
+
+@pytest.mark.parametrize("steps", [1, 511, 512, 1025, 3000])
+def test_a_curve_that_is_gone_on_with_is_the_same(steps):
+    losses = np.random.default_rng(1).normal(size=5000).tolist()
+    losses[7] = math.nan
+
+    def told(first, last):
+        return [(i + 1, losses[i], 0.1 * i, False) for i in range(first, last)]
+
+    whole, early, late = OpenCurve(), OpenCurve(), OpenCurve()
+    whole.add(told(0, 5000))
+    early.add(told(0, steps))
+    late.resume(early.value(), steps)
+    late.add(told(steps, 5000))
+    a, b = whole.value(), late.value()
+    assert a.bucket_steps == b.bucket_steps
+    for name in ("losses", "least", "greatest", "rates", "nonfinite"):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-12, atol=1e-12)

@@ -27,8 +27,17 @@ class Told:
     def read_scale(self, scale):
         self.scale = scale
 
-    def before_update(self, parameters, *, has_closure, scale):
-        self.kept.append((len(parameters), has_closure))
+    def fail(self, error):
+        self.fault = error
+
+    def begin_reading(self, loader):
+        self.kept.append("reading")
+
+    def before_backward(self, loss):
+        self.kept.append(("loss", loss.item()))
+
+    def before_update(self, optimizer, *, has_closure, scale):
+        self.kept.append((len(optimizer.param_groups[0]["params"]), has_closure))
 
     def end_update(self):
         self.kept.append("done")
@@ -71,8 +80,9 @@ def test_an_optimizer_within_an_optimizer_is_one_update():
 
 def test_no_update_has_no_rate():
     model = nn.Linear(2, 1)
-    updates, kept = noticed(model, lambda: model(torch.ones(1, 2)).sum().backward())
-    assert kept == ["backward"]
+    loss = model(torch.ones(1, 2)).sum()
+    updates, kept = noticed(model, lambda: loss.backward(retain_graph=True))
+    assert kept == [("loss", loss.item()), "backward"]
     assert (updates.count, math.isnan(updates.learning_rate)) == (0, True)
 
 

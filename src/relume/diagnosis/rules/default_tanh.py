@@ -77,7 +77,7 @@ def _by_default(reading: Reading) -> dict[str, str]:
     of_modules = {
         name: fact.kind
         for name, fact in reading.modules.items()
-        if fact.kind in RECURRENT and fact.details.get("nonlinearity", "tanh") == "tanh"
+        if fact.kind in RECURRENT and fact.details.get("nonlinearity") == "tanh"
     }
     of_passes = {
         fact.name: fact.kind

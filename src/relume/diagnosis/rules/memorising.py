@@ -27,7 +27,7 @@ import numpy as np
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Severity
-from relume.diagnosis.reading import Reading
+from relume.diagnosis.reading import Reading, chance_loss
 from relume.diagnosis.rule import Rule
 
 BY_HEART = 0.9
@@ -57,6 +57,8 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     middle = majority + NEARER * (learned.right - majority)
     if not learned.right >= BY_HEART or scored.right + ERRORS * error > middle:
         return
+    if scored.loss < chance_loss(loss):
+        return  # it did learn: with weights of classes more is right of the rare ones
     yield Finding(
         code=Code.MEMORISING,
         severity=Severity.WARNING,

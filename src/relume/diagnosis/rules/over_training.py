@@ -11,7 +11,8 @@ Why it matters
     The later steps made the network worse on other rows.
 
 What else it could be
-    A network that becomes too sure, and stays as right: temperature scaling mends that.
+    Weights of an earlier epoch may have been kept: what came after it is then not held against
+    them. A network that becomes too sure, and stays as right: temperature scaling mends that.
 
 Remedies, with safety
     Stop at the best evaluation loss, or keep its weights (changes training).
@@ -49,9 +50,13 @@ REMEDIES = (
 
 def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     """Yield a finding where the evaluation loss rose again."""
-    scores = [score for score in reading.evaluation_scores if math.isfinite(score.loss)]
-    if len(scores) <= FEWEST_PASSES:
+    kept = reading.kept_step
+    seen = [score for score in reading.evaluation_scores if math.isfinite(score.loss)]
+    scores = [score for score in seen if score.step <= kept]
+    if len(seen) <= FEWEST_PASSES:
         yield NotJudged(Code.OVER_TRAINING, "fewer than 4 evaluation passes were observed")
+        return
+    if not scores:
         return
     best = int(np.argmin([score.loss for score in scores]))
     least, last = scores[best], reading.last_evaluation_loss
