@@ -15,8 +15,9 @@ from relume.observe.schedule import every
 from relume.runs.query import read_run
 from relume.runs.records import Layer
 from relume.runs.store import RunWriter
-from relume.training.loop import Loop, LoopSettings, Observers, TensorPart, Unrecorded
+from relume.training.loop import Loop, LoopSettings, Observers, TensorPart
 from relume.training.objective import Regression
+from relume.training.recording import Unrecorded
 
 GENERATOR = torch.Generator().manual_seed(0)
 TABLE = torch.randn(24, 6, generator=GENERATOR)

@@ -107,6 +107,12 @@ class Display(Audience):
                 f"{epoch.validation_loss:.4f}, score {score}, alive {alive}"
             )
 
+    def repaired(self, story: tuple[str, ...]) -> None:
+        """Say what was found, what was tried and what stayed."""
+        if not self._quiet:
+            for line in story:
+                self._say(line)
+
     def scoring(self) -> None:
         """Say that the training is over; what follows takes a moment."""
         self._bar.stop()

@@ -14,10 +14,10 @@ from relume.training.loop import (
     LoopSettings,
     Observers,
     TensorPart,
-    Unrecorded,
     decay_groups,
     outputs,
 )
+from relume.training.recording import Unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

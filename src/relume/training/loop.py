@@ -6,7 +6,6 @@ with the same number of threads, whether the run was interrupted and resumed or 
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from relume.observe.modes import evaluating
+from relume.remedies.patient import Patient
 from relume.runs.records import Epoch
 from relume.training.averaging import averaged_model
+from relume.training.recording import Recorder
 
 if TYPE_CHECKING:
     from torch.optim.swa_utils import AveragedModel
@@ -79,78 +80,6 @@ class Objective(Protocol):
         ...
 
 
-class Recorder(Protocol):
-    """What a loop tells about its steps and epochs to; ``relume.monitor.Monitor`` is one."""
-
-    @property
-    def units_alive(self) -> int:
-        """Units that fired lately."""
-        ...
-
-    @property
-    def units(self) -> int:
-        """Units watched."""
-        ...
-
-    def step(self, step: int) -> AbstractContextManager[None]:
-        """Surround one step."""
-        ...
-
-    def before_backward(self, loss: Tensor) -> None:
-        """Take note of the loss."""
-        ...
-
-    def before_update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Take note of the gradients."""
-        ...
-
-    def after_update(self, step: int, loss: float, learning_rate: float) -> None:
-        """Take note of the update."""
-        ...
-
-    def scoring(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Surround a pass over the validation part."""
-        ...
-
-    def close_window(self) -> None:
-        """Write what is open."""
-        ...
-
-    def end_epoch(self, epoch: Epoch) -> None:
-        """Take note of the scores."""
-        ...
-
-
-class Unrecorded:
-    """The recorder of a training of which no record is kept."""
-
-    units_alive = 0
-    units = 0
-
-    def step(self, step: int) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Surround one step with nothing."""
-        return nullcontext()
-
-    def before_backward(self, loss: Tensor) -> None:
-        """Do nothing."""
-
-    def before_update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Do nothing."""
-
-    def after_update(self, step: int, loss: float, learning_rate: float) -> None:
-        """Do nothing."""
-
-    def scoring(self, model: nn.Module) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Surround a pass with nothing."""
-        return nullcontext()
-
-    def close_window(self) -> None:
-        """Do nothing."""
-
-    def end_epoch(self, epoch: Epoch) -> None:
-        """Do nothing."""
-
-
 @dataclass(slots=True)
 class Progress:
     """Where a training stands; plain numbers, so that it can be saved and taken up again."""
@@ -177,12 +106,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Who is told how the training goes, and who may ask it to stop; none of them changes it."""
+    """Who is told how the training goes, who may ask it to stop, and who may repair it.
+
+    None of them changes it but ``repair``, which is called between the epochs.
+    """
 
     on_step: Callable[[int, int, float], None]
     on_epoch: Callable[[Epoch], None]
     checkpoint: Callable[["Loop"], None]
     should_stop: Callable[[], bool]
+    repair: Callable[["Loop"], None] = lambda _: None
 
 
 class Loop:
@@ -202,6 +135,7 @@ class Loop:
         best_weights: Copy of the weights of the best epoch so far.
         averaged: The model with running means of the weights, which is scored and kept in place of
             the model itself; None without averaging.
+        patient: The training as remedies see it, with those that go on.
     """
 
     def __init__(
@@ -231,18 +165,25 @@ class Loop:
         self.steps = self.steps_per_epoch * settings.epochs
         if settings.averaging:
             self.averaged = averaged_model(model, settings.averaging * self.steps_per_epoch)
+        self.patient = Patient(
+            model,
+            (self.optimizer,),
+            companions=() if self.averaged is None else (self.averaged,),
+        )
 
     def run(self, observers: Observers) -> None:
         """Train until the epochs are used up, nothing improves, or ``should_stop`` says so.
 
         The weights of the best epoch are restored at the end; if no epoch ended, the last ones.
         """
+        observers.repair(self)
         while not self.progress.stopped:
             if not self._epoch(observers):
                 self.progress.stopped = "interrupted"
                 self._monitor.close_window()
                 break
             observers.checkpoint(self)
+            observers.repair(self)
         if self.progress.best_epoch:
             self.model.load_state_dict(self.best_weights)
 
@@ -285,7 +226,9 @@ class Loop:
             self._monitor.before_update(self.optimizer)
             if self._settings.clip is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip)
+            self.patient.before_update()
             self.optimizer.step()
+            self.patient.after_update()
             if self.averaged is not None:
                 self.averaged.update_parameters(self.model)
             value = loss.item()
@@ -296,14 +239,14 @@ class Loop:
         return warm_cosine(step, self.steps, self._settings.lr, self._settings.warmup)
 
     @property
-    def _judged(self) -> nn.Module:
+    def judged(self) -> nn.Module:
         """What is scored and kept: the model, or the one with the means of its weights."""
         return self.model if self.averaged is None else self.averaged.module
 
     def _score(self, number: int, train_loss: float) -> Epoch:
         y = self._validation.y
-        with self._monitor.scoring(self._judged), evaluating(self.model), torch.no_grad():
-            output = outputs(self._judged, self._validation.x)
+        with self._monitor.scoring(self.judged), evaluating(self.model), torch.no_grad():
+            output = outputs(self.judged, self._validation.x)
             validation_loss = self._objective.plain_loss(output, y).mean().item()
         return Epoch(
             epoch=number,
@@ -321,7 +264,7 @@ class Loop:
         if epoch.validation_loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = epoch.validation_loss, epoch.epoch
             progress.worse_epochs = 0
-            self.best_weights = copied_weights(self._judged)
+            self.best_weights = copied_weights(self.judged)
         else:
             progress.worse_epochs += 1
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.validation_loss)):

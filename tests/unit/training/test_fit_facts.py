@@ -17,7 +17,7 @@ from relume.diagnosis.engine import diagnose
 from relume.diagnosis.finding import Severity
 from relume.runs.facts import InputFacts, LossFacts, ModuleFacts, OptimizerFacts, Phase, WeightFacts
 from relume.training.fit import Audience, fit
-from relume.training.loop import Unrecorded
+from relume.training.recording import Unrecorded
 
 
 def rows(count=240, seed=0):
