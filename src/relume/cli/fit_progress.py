@@ -132,6 +132,8 @@ class Display(Audience):
         for verdict in result.verdicts:
             out.print(_score_table(verdict))
         out.print(layer_table([part.summary for part in document.layers]))
+        for line in (line for story in document.repairs for line in story):
+            out.print(Text(line), soft_wrap=True)
         for line in grave_lines(document.findings):
             out.print(Text(line, style="yellow"), soft_wrap=True)
         stopped, best = run.info.result.get("stopped"), run.info.result.get("best_epoch")

@@ -74,7 +74,7 @@ def propose(
     patient: Patient,
     *,
     tried: Collection[str] = (),
-    most_factor: float = 1.0,
+    usual_factor: float = 1.0,
 ) -> Proposal | None:
     """Return what could be tried; None where no warning or error calls for an action.
 
@@ -85,24 +85,26 @@ def propose(
         findings: With their consequences.
         patient: The training.
         tried: Codes about which something has been tried.
-        most_factor: On the rate, where it is lowered.
+        usual_factor: From the present rate to one that usually trains well: a rate is lowered at
+            least so far, and raised at most so far.
     """
     grave = [each for each in _grave(findings) if each.code not in tried]
     found = {name: _plans(name, grave, patient) for name in PREFERRED}
+    if usual_factor <= 1:
+        found["raise_rate"] = []
     answered = {finding.code for pairs in found.values() for _, finding in pairs}
     if not answered:
         return None
-    lowered = _lowered([plan for plan, _ in found.pop("lower_rate")], most_factor)
-    plans = {name: _one_a_place(plan for plan, _ in pairs) for name, pairs in found.items()}
-    if lowered:
-        plans["raise_rate"] = []
+    plans = {name: [plan for plan, _ in pairs] for name, pairs in found.items()}
+    lowered = _at_rate(plans["lower_rate"], usual_factor)
+    raised = () if lowered else _at_rate(plans["raise_rate"], usual_factor)
+    plans |= {"lower_rate": [], "raise_rate": list(raised)}
     usual_init = not answered.isdisjoint(get_action("initialise").answers)
     fresh = Plan(RESTART, numbers={"seed": patient.step, "usual_init": usual_init})
-    restart = Treatment((fresh, *lowered))
     return Proposal(
         next(each for each in grave if each.code in answered),
         frozenset(answered),
-        (*_treatments(plans, lowered, patient)[:MOST], restart),
+        (*_treatments(plans, lowered, patient)[:MOST], Treatment((fresh, *lowered, *raised))),
     )
 
 
@@ -132,12 +134,12 @@ def _planned(action: Action, finding: Finding, patient: Patient) -> Plan | None:
         return None
 
 
-def _lowered(plans: Sequence[Plan], most_factor: float) -> tuple[Plan, ...]:
-    """Return the one plan that lowers the rate most, if there is any."""
+def _at_rate(plans: Sequence[Plan], usual_factor: float) -> tuple[Plan, ...]:
+    """Return the one plan that lowers the rate most, or raises it least, if there is any."""
     if not plans:
         return ()
     least = min(plans, key=lambda plan: plan.number("factor", 1.0))
-    factor = min(least.number("factor", 1.0), most_factor)
+    factor = min(least.number("factor", 1.0), usual_factor)
     return (replace(least, numbers={"factor": factor}),)
 
 
@@ -152,16 +154,16 @@ def _treatments(
     plans: dict[str, list[Plan]], lowered: tuple[Plan, ...], patient: Patient
 ) -> list[Treatment]:
     """Return the treatments without the restart, in the order of trial."""
-    back = plans["roll_back"]
+    back = _one_a_place(plans["roll_back"])
     is_finite = all(bool(torch.isfinite(each).all()) for each in patient.parameters())
     if not is_finite and not back:
         return []  # only fresh weights can help
     before = [] if is_finite else back
     treatments = []
     for name in PREFERRED:
-        own = list(lowered) if name == "lower_rate" else plans[name]
+        own = list(lowered) if name == "lower_rate" else _one_a_place(plans[name])
         if name == "roll_back" and not (is_finite and lowered):
-            continue  # alone it leads to the same end again
+            continue  # alone it leads to the same end again, and broken weights need it anyway
         if own:
             more = () if name == "lower_rate" else lowered
             treatments.append(Treatment((*before, *own, *more)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from relume.diagnosis.deaths import death_groups
 from relume.diagnosis.engine import Diagnosis, diagnose
+from relume.remedies.story import stories
 from relume.report import sentences, watched
 from relume.report.findings import shown_findings
 from relume.report.heatmap import heat_map, resolution
@@ -99,6 +100,9 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
         dormant=dormant,
         processes=run.shards,
         findings=shown_findings(diagnosis or diagnose(run)),
+        repairs=tuple(
+            tuple(printable(line, 800) for line in each) for each in stories(run.remedies)
+        ),
     )
 
 

@@ -147,7 +147,7 @@ class Document:
     that of the first target, ``further_results`` are those of the others. ``deaths`` begins with
     the largest group. ``not_observed`` names what was called and not measured, one line each; a
     watched training in which there is no such thing has one line that says so. ``processes`` were
-    added up.
+    added up. ``repairs`` are those of a fit: what was found, tried and kept.
     """
 
     format: str
@@ -183,6 +183,7 @@ class Document:
     dormant: IdleCounts | None = None
     processes: int = 1
     findings: tuple[ShownFinding, ...] = ()
+    repairs: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_watched(self) -> bool:

@@ -42,6 +42,7 @@ _WHILE_TRAINING = (
 _DYING = "Dying means: fires on under 1 % of values, under a quarter of its best, and falling."
 _SECTIONS = (
     ("findings", "Findings"),
+    ("repairs", "Repairs"),
     ("result", "Result"),
     ("deaths", "Deaths"),
     ("training", "Training"),
@@ -72,6 +73,8 @@ def _has(document: Document, section: str) -> bool:
     """Whether a page has a section: a watched training need not have a score, a fit no deaths."""
     if section == "findings":
         return bool(document.findings)
+    if section == "repairs":
+        return bool(document.repairs)
     if section == "result":
         return document.result is not None or not document.is_watched
     if section == "deaths":

@@ -1,8 +1,7 @@
 """What repairs need of a fit: trials, fresh weights, the record."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +56,9 @@ class FitBench:
         return blocks(self.train.x)
 
     def record(self) -> Run:
-        """Return the record so far."""
+        """Return the record so far, without what was examined when it was interrupted."""
         self.monitor.publish()
-        return read_run(Path(self.writer.path))
+        return replace(read_run(self.writer.path), examination=(), held_out_rows=0)
 
     def write(self, remedy: AppliedRemedy, number: int) -> None:
         """Record a remedy; a disk that is full does not end the training."""

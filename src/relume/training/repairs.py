@@ -128,7 +128,8 @@ class Repairs:
     Args:
         bench: Of the fit.
         lr: Peak of its rate.
-        usual_lr: A rate that usually trains well, to which one at fault is lowered at least.
+        usual_lr: One that usually trains well: a rate at fault is lowered at least, and raised at
+            most, to it.
         epochs: Of the fit.
     """
 
@@ -202,7 +203,7 @@ class Repairs:
             diagnose(self._bench.record()).findings,
             loop.patient,
             tried=self._known.tried,
-            most_factor=min(1.0, self._usual_lr / self._present_lr()),
+            usual_factor=self._usual_lr / self._present_lr(),
         )
         if proposal is None:
             return ()
