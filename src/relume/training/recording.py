@@ -1,4 +1,4 @@
-"""Who is told about the steps and epochs of a loop."""
+"""What a loop tells of its steps and epochs, and to whom."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
