@@ -232,6 +232,20 @@ class Monitor:
         self._writer.write_losses(epoch, means)
 
     @guarded
+    def publish(self) -> None:
+        """Write all that is known now, so that the record can be read as it stands."""
+        self._ledger.publish()
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Record nothing of what is computed inside the block: it is no part of the training."""
+        losses, self._switch.losses = self._switch.losses, None
+        try:
+            yield
+        finally:
+            self._switch.losses = losses
+
+    @guarded
     def settle(self, step: int) -> None:
         """Say that a checkpoint of this step is safe on disk."""
         self._writer.settle(step)

@@ -167,6 +167,14 @@ def fit(
         int | None,
         typer.Option(help="Measure units every how many steps. [10]", rich_help_panel=_TRAINING),
     ] = None,
+    repair: Annotated[
+        bool | None,
+        typer.Option(
+            "--repair/--no-repair",
+            help="Try cures of what is wrong on the way, keep what helps. [on]",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with the same names as these options.", show_default=False),

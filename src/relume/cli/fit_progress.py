@@ -107,6 +107,12 @@ class Display(Audience):
                 f"{epoch.validation_loss:.4f}, score {score}, alive {alive}"
             )
 
+    def repaired(self, story: tuple[str, ...]) -> None:
+        """Say what was found, what was tried and what stayed."""
+        if not self._quiet:
+            for line in story:
+                self._say(line)
+
     def scoring(self) -> None:
         """Say that the training is over; what follows takes a moment."""
         self._bar.stop()
@@ -126,6 +132,8 @@ class Display(Audience):
         for verdict in result.verdicts:
             out.print(_score_table(verdict))
         out.print(layer_table([part.summary for part in document.layers]))
+        for line in (line for story in document.repairs for line in story):
+            out.print(Text(line), soft_wrap=True)
         for line in grave_lines(document.findings):
             out.print(Text(line, style="yellow"), soft_wrap=True)
         stopped, best = run.info.result.get("stopped"), run.info.result.get("best_epoch")

@@ -123,6 +123,10 @@ class Ledger:
         self.end_epoch()
         self._write_facts()
 
+    def publish(self) -> None:
+        """Write facts and curve now."""
+        self._write_facts()
+
     def state(self) -> dict[str, Any]:
         """Return facts and curve as plain JSON data, from which ``resume`` goes on."""
         curve = {

@@ -183,7 +183,7 @@ class Document:
     dormant: IdleCounts | None = None
     processes: int = 1
     findings: tuple[ShownFinding, ...] = ()
-    repairs: tuple[str, ...] = ()
+    repairs: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_watched(self) -> bool:

@@ -1,6 +1,6 @@
 """A run in a terminal: plain tables that read the same without colour."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -57,16 +57,12 @@ def print_document(document: Document, console: Console) -> None:
     for sentence in document.comparisons:
         console.print(Text(sentence))
     console.print(_facts(document))
-    if document.findings:
-        console.print()
-        console.print(Text("Findings", style="bold"))
-        for line in finding_lines(document.findings):
-            console.print(Text(line), soft_wrap=True)
+    _print_lines(console, "Findings", finding_lines(document.findings))
+    _print_lines(console, "Repairs", (line for story in document.repairs for line in story))
     if document.layers:
         console.print()
         console.print(layer_table([part.summary for part in document.layers]))
     for heading, said in (
-        ("Repairs", _bounded(document.repairs)),
         ("Deaths", _deaths(document)),
         ("Scores", last_values(document.metrics)),
         ("Remarks", document.remarks),
@@ -79,6 +75,15 @@ def print_document(document: Document, console: Console) -> None:
             console.print(Text(heading, style="bold"))
             for sentence in said:
                 console.print(Text(f"- {sentence}"))
+
+
+def _print_lines(console: Console, heading: str, lines: Iterable[str]) -> None:
+    """Print lines that are never broken, under a heading; nothing where there are none."""
+    for number, line in enumerate(lines):
+        if number == 0:
+            console.print()
+            console.print(Text(heading, style="bold"))
+        console.print(Text(line), soft_wrap=True)
 
 
 def _deaths(document: Document) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ _WHILE_TRAINING = (
 _DYING = "Dying means: fires on under 1 % of values, under a quarter of its best, and falling."
 _SECTIONS = (
     ("findings", "Findings"),
-    ("result", "Result"),
     ("repairs", "Repairs"),
+    ("result", "Result"),
     ("deaths", "Deaths"),
     ("training", "Training"),
     ("units", "Units"),

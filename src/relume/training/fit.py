@@ -1,10 +1,9 @@
 """``fit``: from data to a trained network, its score beside baselines, and its run file."""
 
 import math
-import platform
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import relume
-from relume.errors import OutputError, UserError
+from relume.errors import OutputError, RelumeError, UserError
 from relume.monitor import Monitor
 from relume.nn.mlp import MLP
 from relume.nn.networks import build_network
 from relume.observe.losses import LossContext
 from relume.observe.schedule import every, looking
+from relume.remedies.story import stories
 from relume.runs.query import Run, read_run
-from relume.runs.records import Epoch, RunInfo
+from relume.runs.records import Epoch
 from relume.runs.store import RunWriter
 from relume.training.architecture import builder_name, input_shape, network_arguments
 from relume.training.checkpoint import (
@@ -52,12 +51,14 @@ from relume.training.loop import (
 )
 from relume.training.model_folder import SavedModel, in_fast_format, save_model
 from relume.training.objective import Classification
-from relume.training.recipe import threads_for
+from relume.training.recipe import threads_for, usual_init
 from relume.training.reconstruction import Reconstruction, judge_reconstruction
+from relume.training.repair_bench import FitBench
+from relume.training.repairs import Repairs
+from relume.training.run_info import run_info
 from relume.training.settings import FitSettings
 from relume.training.several import (
     Several,
-    described_targets,
     head_columns,
     target_objectives,
     target_values,
@@ -114,6 +115,9 @@ class Audience:
 
     def epoch(self, epoch: Epoch) -> None:
         """Called after every epoch."""
+
+    def repaired(self, story: tuple[str, ...]) -> None:
+        """Called after repairs were tried: what was found, what was tried and what stayed."""
 
     def scoring(self) -> None:
         """Called when training is over and the test part is being scored."""
@@ -177,10 +181,7 @@ class _Fit:
         self.network_name = builder_name(job.data, job.settings)
         self.input_shape = input_shape(job.data, job.settings.network)
         self.network_arguments = network_arguments(job.data, job.settings)
-        self.network = in_fast_format(build_network(self.network_name, self.network_arguments))
-        if isinstance(self.network, MLP) and self.network.encoding is not None:
-            self.network.encoding.fit_(job.data.train.x)
-        self.network.to(job.device)
+        self.network = self._network()
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         torch.set_num_threads(threads_for(job.settings, parameters, torch.get_num_threads()))
         self.train = self._part(job.data.train)
@@ -196,19 +197,31 @@ class _Fit:
         self.notes: list[str] = []
         self._checkpointed_at = -math.inf
 
+    def _network(self, usual: bool = False) -> nn.Module:  # noqa: FBT001, FBT002
+        """Return the network as it is before the first step; by its usual initialisation."""
+        settings, arguments = self.job.settings, self.network_arguments
+        if usual:
+            settings = replace(settings, init=usual_init(str(settings.network)))
+            arguments = network_arguments(self.job.data, settings)
+        network = in_fast_format(build_network(self.network_name, arguments))
+        if isinstance(network, MLP) and network.encoding is not None:
+            network.encoding.fit_(self.job.data.train.x)
+        return network.to(self.job.device)
+
     def run(self, audience: Audience) -> FitResult:
         """Train, score, save; the run file says how it ended, whatever happens."""
         started_s = time.process_time()
         after = read_progress(self.checkpoint_path).step if self.job.resumed else None
         writer = RunWriter(self.run_path, resume_after=after)
         try:
-            writer.update_info(self._info())
+            writer.update_info(run_info(self.job))
             monitor = self._monitor(writer)
             with monitor.watching():
-                loop = self._prepare_loop(monitor)
+                loop = self._prepare_loop(monitor, writer)
                 audience.prepared(self.job.data, self.job.settings, self.network)
                 with stop_on_signals() as stop:
                     loop.run(self._observers(audience, monitor, stop))
+                    loop.patient.finish()
                     self._check_trained(loop)
                     audience.scoring()
                     result = self._finish(loop, monitor, stop, time.process_time() - started_s)
@@ -256,7 +269,7 @@ class _Fit:
         is_weighted = isinstance(objective, Classification) and objective.weights is not None
         return LossContext(name, is_weighted)
 
-    def _prepare_loop(self, monitor: Monitor) -> Loop:
+    def _prepare_loop(self, monitor: Monitor, writer: RunWriter) -> Loop:
         settings = self.job.settings
         assert settings.epochs is not None and settings.batch_size is not None  # noqa: S101, PT018
         numbers = LoopSettings(
@@ -271,10 +284,15 @@ class _Fit:
             clip=settings.clip or None,
         )
         loop = Loop(self.network, self.train, self.validation, self.objective, numbers, monitor)
+        parts = (self.train, self.validation, self.objective, numbers)
+        bench = FitBench(*parts, self._network, monitor, writer, self.notes)
+        usual_lr = FitSettings().lr
+        self.repairs = Repairs(bench, lr=numbers.lr, usual_lr=usual_lr, epochs=numbers.epochs)
         if self.job.resumed:
             lifetimes = restore_checkpoint(loop, self.checkpoint_path)
-            state = read_about(self.checkpoint_path).get("record")
-            monitor.resume(lifetimes, state, loop.progress.step)
+            about = read_about(self.checkpoint_path)
+            self.repairs.resume(loop, about.get("repairs"))
+            monitor.resume(lifetimes, about.get("record"), loop.progress.step)
         else:
             self._checkpoint(loop, monitor)
         return loop
@@ -285,9 +303,14 @@ class _Fit:
                 self._checkpoint(loop, monitor)
                 monitor.settle(loop.progress.step)
 
-        return Observers(
-            on_step=audience.step, on_epoch=audience.epoch, checkpoint=keep, should_stop=stop
-        )
+        def repair(loop: Loop) -> None:
+            if self.job.settings.repair and monitor.fault is None:
+                with monitor.looking_away():
+                    tried = self.repairs.consult(loop, stop)
+                for story in stories(tried):
+                    audience.repaired(story)
+
+        return Observers(audience.step, audience.epoch, keep, stop, repair)
 
     def _checkpoint(self, loop: Loop, monitor: Monitor) -> None:
         """Save where the training stands; the training outlives a disk that is full for now."""
@@ -296,6 +319,7 @@ class _Fit:
             "settings": self.job.settings.to_json(),
             "fingerprint": self.job.data.fingerprint,
             "record": monitor.state(),
+            "repairs": self.repairs.state(),
         }
         try:
             save_checkpoint(loop, monitor.lifetimes, about, self.checkpoint_path)
@@ -319,6 +343,7 @@ class _Fit:
             "best_epoch": loop.progress.best_epoch,
             "stopped": loop.progress.stopped,
             "cpu_s": round(cpu_s, 2),
+            "repairs": self._stories(),
             "notes": self.notes,
         }
         model = SavedModel(
@@ -341,6 +366,12 @@ class _Fit:
             notes=(*self.job.data.notes, *self.notes),
         )
 
+    def _stories(self) -> list[list[str]]:
+        """Return what was found, tried and kept, three lines each time."""
+        with suppress(RelumeError):
+            return [list(story) for story in stories(read_run(self.run_path).remedies)]
+        return []
+
     def _judge(self, output: NDArray[np.float32], metrics: list[str]) -> tuple[Verdict, ...]:
         data, settings = self.job.data, self.job.settings
         if settings.code is not None:
@@ -353,34 +384,3 @@ class _Fit:
         if not targets:
             return TensorPart(x, x)
         return TensorPart(x, torch.from_numpy(target_values(part.y, targets)).to(self.job.device))
-
-    def _info(self) -> RunInfo:
-        data, settings = self.job.data, self.job.settings
-        described = described_targets(data.preprocessing.targets)
-        return RunInfo(
-            kind="fit",
-            status="running",
-            settings=settings.to_json(),
-            data={
-                "name": data.name,
-                "task": described["task"],
-                "target": described["target"],
-                "rows": {
-                    "train": len(data.train.y),
-                    "validation": len(data.validation.y),
-                    "test": len(data.test.y),
-                },
-                "features": len(data.preprocessing.features),
-                "classes": described["classes"],
-                "notes": list(data.notes),
-                "fingerprint": data.fingerprint,
-            },
-            environment={
-                "relume": relume.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-                "platform": platform.platform(),
-                "device": str(self.job.device),
-                "threads": torch.get_num_threads(),
-            },
-        )

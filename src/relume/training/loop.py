@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from relume.observe.modes import evaluating
+from relume.remedies.patient import Patient
 from relume.runs.records import Epoch
 from relume.training.averaging import averaged_model
 from relume.training.recording import Recorder
@@ -105,12 +106,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Who is told how the training goes, and who may ask it to stop; none of them changes it."""
+    """Who is told how the training goes, who may ask it to stop, and who may repair it.
+
+    None of them changes it but ``repair``, which is called between the epochs.
+    """
 
     on_step: Callable[[int, int, float], None]
     on_epoch: Callable[[Epoch], None]
     checkpoint: Callable[["Loop"], None]
     should_stop: Callable[[], bool]
+    repair: Callable[["Loop"], None] = lambda _: None
 
 
 class Loop:
@@ -130,6 +135,7 @@ class Loop:
         best_weights: Copy of the weights of the best epoch so far.
         averaged: The model with running means of the weights, which is scored and kept in place of
             the model itself; None without averaging.
+        patient: The training as remedies see it, with those that go on.
     """
 
     def __init__(
@@ -159,18 +165,25 @@ class Loop:
         self.steps = self.steps_per_epoch * settings.epochs
         if settings.averaging:
             self.averaged = averaged_model(model, settings.averaging * self.steps_per_epoch)
+        self.patient = Patient(
+            model,
+            (self.optimizer,),
+            companions=() if self.averaged is None else (self.averaged,),
+        )
 
     def run(self, observers: Observers) -> None:
         """Train until the epochs are used up, nothing improves, or ``should_stop`` says so.
 
         The weights of the best epoch are restored at the end; if no epoch ended, the last ones.
         """
+        observers.repair(self)
         while not self.progress.stopped:
             if not self._epoch(observers):
                 self.progress.stopped = "interrupted"
                 self._monitor.close_window()
                 break
             observers.checkpoint(self)
+            observers.repair(self)
         if self.progress.best_epoch:
             self.model.load_state_dict(self.best_weights)
 
@@ -213,7 +226,9 @@ class Loop:
             self._monitor.before_update(self.optimizer)
             if self._settings.clip is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip)
+            self.patient.before_update()
             self.optimizer.step()
+            self.patient.after_update()
             if self.averaged is not None:
                 self.averaged.update_parameters(self.model)
             value = loss.item()
@@ -224,14 +239,14 @@ class Loop:
         return warm_cosine(step, self.steps, self._settings.lr, self._settings.warmup)
 
     @property
-    def _judged(self) -> nn.Module:
+    def judged(self) -> nn.Module:
         """What is scored and kept: the model, or the one with the means of its weights."""
         return self.model if self.averaged is None else self.averaged.module
 
     def _score(self, number: int, train_loss: float) -> Epoch:
         y = self._validation.y
-        with self._monitor.scoring(self._judged), evaluating(self.model), torch.no_grad():
-            output = outputs(self._judged, self._validation.x)
+        with self._monitor.scoring(self.judged), evaluating(self.model), torch.no_grad():
+            output = outputs(self.judged, self._validation.x)
             validation_loss = self._objective.plain_loss(output, y).mean().item()
         return Epoch(
             epoch=number,
@@ -249,7 +264,7 @@ class Loop:
         if epoch.validation_loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = epoch.validation_loss, epoch.epoch
             progress.worse_epochs = 0
-            self.best_weights = copied_weights(self._judged)
+            self.best_weights = copied_weights(self.judged)
         else:
             progress.worse_epochs += 1
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.validation_loss)):

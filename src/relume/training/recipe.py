@@ -63,11 +63,21 @@ def completed(
         batch_size=batch_size,
         epochs=settings.epochs or epochs,
         hidden=settings.hidden or hidden,
-        init=settings.init or _DEFAULT_INIT.get(network, "he"),
+        init=settings.init or usual_init(network),
         clip=settings.clip if settings.clip is not None else _DEFAULT_CLIP.get(network),
         **_limits(settings, features),
         **_for_tables(settings, numbers, is_usual=network == "mlp" and form is Form.TABLE),
     )
+
+
+def usual_init(network: str) -> str:
+    """Return the initialisation that a network gets where none is chosen.
+
+    Example:
+        >>> usual_init("mlp"), usual_init("rnn")
+        ('he', 'identity')
+    """
+    return _DEFAULT_INIT.get(network, "he")
 
 
 def _limits(settings: FitSettings, features: int) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class FitSettings:
         device: ``auto``, ``cpu``, ``cuda``, ``mps``, ``cuda:1`` ...
         threads: Threads of one operation on the CPU; the weights repeat bitwise at the same number.
         every: Every how many steps the units are measured.
+        repair: Whether cures are tried where the rules find a fault on the way, and the one that
+            is measurably better on the validation part is kept.
 
     Raises:
         SettingsError: With the option's name, what was given and what is allowed.
@@ -95,6 +97,7 @@ class FitSettings:
     device: str = "auto"
     threads: int | None = None
     every: int = 10
+    repair: bool = True
 
     def __post_init__(self) -> None:
         for name, (is_allowed, demand) in _DEMANDS.items():
@@ -208,6 +211,8 @@ def _checked(name: str, value: Any, annotation: str, where: str) -> Any:
     """Return a value in the type of its field; refuse what would have to be guessed."""
     if value is None and "None" in annotation:
         return None
+    if annotation == "bool" and isinstance(value, bool):
+        return value
     if annotation.startswith("tuple"):
         items = value if isinstance(value, list | tuple) else [value]
         kind: type = int if "int" in annotation else str
