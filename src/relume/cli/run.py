@@ -134,7 +134,7 @@ def run(
 
         parse_conditions(fail_on)
     command = _command_of(target)
-    watch = {"budget": budget, "every": every, "full": full, "quiet": quiet}
+    watch: dict[str, Any] = {"budget": budget, "every": every, "full": full, "quiet": quiet}
     watch |= {"repair": repair or None, "allow": allow}
     _launch(
         target,

@@ -260,9 +260,3 @@ class Doctor:
         steps, losses = self.course.between(self._course_from, step)
         most = min(MOST_BLOCKS, max(FEWEST, len(steps) // 2))
         return steps[-most:], losses[-most:]
-
-    def _before(self, step: int) -> tuple[Numbers, Numbers]:
-        """Return the later half of what is known of the course before a step."""
-        steps, losses = self.course.between(self._course_from, step)
-        most = min(MOST_BLOCKS, max(FEWEST, len(steps) // 2))
-        return steps[-most:], losses[-most:]
