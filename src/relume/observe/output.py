@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from relume.observe.curve import OpenCurve
 from relume.observe.deaths import Certificates
@@ -14,6 +15,9 @@ from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
 from relume.runs.records import Epoch, LayerWindow, Metric, Score, UnitActivity, Window
 from relume.runs.store import RunWriter
+
+if TYPE_CHECKING:
+    from relume.observe.attendant import Attendant
 
 WINDOW_STEPS = 50
 LEAST_ARMED = 4
@@ -42,8 +46,8 @@ class Output:
         writer: The run file, from the first step on.
         write_at_s: When the next write is due, by ``time.perf_counter``.
         metrics: Scores that wait to be written.
-        is_by_steps: Whether everything is written when a window is full and at no other time, so
-            that what the file holds follows from step counts alone.
+        attendant: Told of steps and windows. With one, everything is written when a window is full
+            and at no other time: what the file holds follows from step counts alone.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class Output:
         self.writer: RunWriter | None = None
         self.write_at_s = time.perf_counter()
         self.metrics: list[Metric] = []
-        self.is_by_steps = False
+        self.attendant: Attendant | None = None
         self._unobserved = unobserved
         self._certificates = certificates
         self._budget = budget
@@ -85,6 +89,8 @@ class Output:
         self._window.add(ended)
         self._epochs.add(ended)
         self._curve.add(ended)
+        if self.attendant is not None:
+            self.attendant.note_steps(ended)
 
     def begin_epoch(self, loader: object, step: int) -> None:
         """Take note that a loader is read from its start; it may end an epoch."""
@@ -115,23 +121,20 @@ class Output:
         if self.writer is not None and len(self.metrics) >= MOST_WAITING_METRICS:
             self._write_metrics(self.writer)
 
-    def write_if_due(self, step: int, tallies: Sequence[Tally]) -> bool:
+    def write_if_due(self, step: int, tallies: Sequence[Tally]) -> None:
         """Close the window, if it is full; write what is open, if it is time.
 
         Windows are closed by their steps and written by the clock: what a run file says of a
         training does not depend on how quick the machine was.
-
-        Returns:
-            Whether the window was closed.
         """
         window = self._window
         is_full = window.steps >= self._window_steps and window.armed_steps >= LEAST_ARMED
         if is_full:
             self._close_window(step, tallies)
         began_s = time.perf_counter()
-        is_due = is_full if self.is_by_steps else began_s >= self.write_at_s
+        is_due = began_s >= self.write_at_s if self.attendant is None else is_full
         if not is_due and self.writer is not None:
-            return is_full
+            return
         if self.writer is None:
             self.writer = self.open_writer()
             self.writer.set_layers([])
@@ -139,9 +142,10 @@ class Output:
         ended_s = time.perf_counter()
         affordable_s = (ended_s - began_s) / (WRITING_SHARE * self._budget)
         self.write_at_s = ended_s + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, affordable_s))
-        if self.is_by_steps:
+        if self.attendant is not None:
             self.write_at_s = math.inf
-        return is_full
+            if is_full:
+                self.attendant.end_window(step)
 
     def write(self, step: int, tallies: Sequence[Tally]) -> None:
         """Write what is closed and what is open."""
@@ -160,7 +164,7 @@ class Output:
             self._write_window(writer, self._window.value(), tallies)
         writer.write_curve(self._curve.value())
         began_s = time.perf_counter()
-        if self.is_by_steps or began_s >= self._facts_at_s:
+        if self.attendant is not None or began_s >= self._facts_at_s:
             self._write_facts(writer)
             ended_s = time.perf_counter()
             affordable_s = (ended_s - began_s) / (FACTS_SHARE * self._budget)

@@ -93,18 +93,12 @@ class Recorder:
         self._seams.quick = self._quick
         self.armed_steps = 0
         self._is_armed = False
-        self._attendant: Attendant | None = None
 
-    @property
-    def models(self) -> tuple[nn.Module, ...]:
-        """The models seen so far."""
-        return self._tap.names.roots
-
-    def attend(self, attendant: Attendant) -> None:
-        """Tell somebody of the training from now on; what is written is written by step counts."""
-        self._attendant = attendant
-        self.output.is_by_steps = True
+    def attend(self, attendant: Attendant) -> Callable[[], tuple[nn.Module, ...]]:
+        """Tell somebody of the training from now on; return what gives the models seen so far."""
+        self.output.attendant = attendant
         self._tap.calls.on_pass.append(attendant.note_pass)
+        return lambda: self._tap.names.roots
 
     @property
     def steps(self) -> int:
@@ -316,9 +310,7 @@ class Recorder:
     def _leave(self, number: int) -> None:
         """End the step that is due for more."""
         self._work_up()
-        is_full = self.output.write_if_due(number, self._tap.tallies)
-        if is_full and self._attendant is not None:
-            self._attendant.end_window(number)
+        self.output.write_if_due(number, self._tap.tallies)
         self._begin_step()
 
     def _work_up(self) -> None:
@@ -326,8 +318,6 @@ class Recorder:
         if self._ended:
             self.output.add(self._ended)
             self._seen.evidence.note_steps(self._ended)
-            if self._attendant is not None:
-                self._attendant.note_steps(self._ended)
             self._ended.clear()
         self._seen.inventory.optimizers.catch_up(self.steps)
 

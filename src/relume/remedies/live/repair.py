@@ -60,6 +60,7 @@ class LiveRepair:
         self._recorder = recorder
         self._allowed = ALLOWED[allow]
         self._tell = tell
+        self._models: Callable[[], tuple[nn.Module, ...]] = tuple
         self._inputs = Inputs()
         self._doctor: Doctor | None = None
         self._patient: Patient | None = None
@@ -74,7 +75,7 @@ class LiveRepair:
 
     def start(self) -> None:
         """Begin to attend, once the recorder has put its own hooks in place."""
-        self._recorder.attend(self)
+        self._models = self._recorder.attend(self)
         self._hooks = [
             register_optimizer_step_pre_hook(self._before_update),
             register_optimizer_step_post_hook(self._after_update),
@@ -161,7 +162,7 @@ class LiveRepair:
         together = torch.distributed
         if together.is_available() and together.is_initialized() and together.get_world_size() > 1:
             raise CannotRepairError("several processes train one model")
-        model = model_of(optimizer, self._recorder.models)
+        model = model_of(optimizer, self._models())
         if model is None:
             raise CannotRepairError("the optimizer updates no model that is known")
         patient = Patient(model, (optimizer,))
