@@ -59,8 +59,8 @@ class Bench(Protocol):
         """Return the rows of the training part in blocks."""
         ...
 
-    def record(self) -> Run:
-        """Return the record so far."""
+    def record(self, model: nn.Module) -> Run:
+        """Return the record so far, with what the units do at the present weights."""
         ...
 
     def write(self, remedy: AppliedRemedy, number: int) -> None:
@@ -200,7 +200,7 @@ class Repairs:
     def _consult(self, loop: Loop, should_stop: Callable[[], bool]) -> tuple[AppliedRemedy, ...]:
         self._equip(loop)
         proposal = propose(
-            diagnose(self._bench.record()).findings,
+            diagnose(self._bench.record(loop.model)).findings,
             loop.patient,
             tried=self._known.tried,
             usual_factor=self._usual_lr / self._present_lr(),
