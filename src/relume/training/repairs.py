@@ -6,10 +6,10 @@ restart fork from the same state and train for the same few epochs on the same r
 order as the untreated training; one that is measurably better on the validation part stays.
 Otherwise the training goes on bitwise as if nothing had been tried. A fault of ours ends in a note.
 
-Cost: at most ``MOST_CONSULTATIONS`` times the trials are run: five of ``trial_epochs`` each, at most
-a tenth of the epochs in all, or ten epochs where there are fewer than a hundred. Where it is time,
-2,048 rows of the training and of the validation part are examined. While trials are run, one copy
-of weights and moments is kept.
+Cost: at most ``MOST_CONSULTATIONS`` times the trials are run: five of ``trial_epochs`` each, which
+is at most a tenth of the epochs in all, or ten epochs where there are fewer than a hundred. Where
+it is time, 2,048 rows of the training and of the validation part are examined. While trials are
+run, one copy of weights and moments is kept.
 """
 
 import math
