@@ -269,14 +269,21 @@ class Monitor:
         """
         with self.watching():
             self._switch.losses = None  # the training is over
-            seen = activities(model, batches, self._switch, call)
-        self._writer.write_examination(
-            [
-                seen.get(tally.layer.name) or UnitActivity.zero(tally.layer.units)
-                for tally in self._tap.tallies
-            ],
-            held_out_rows=held_out_rows,
-        )
+            seen = self.examined(model, batches, call)
+        self._writer.write_examination(seen, held_out_rows=held_out_rows)
+
+    def examined(
+        self,
+        model: nn.Module,
+        batches: Iterable[Any],
+        call: Callable[[Any], object] | None = None,
+    ) -> list[UnitActivity]:
+        """Return what ``examine`` records, layer by layer; torch must be watched."""
+        seen = activities(model, batches, self._switch, call)
+        return [
+            seen.get(tally.layer.name) or UnitActivity.zero(tally.layer.units)
+            for tally in self._tap.tallies
+        ]
 
     @property
     def lifetimes(self) -> tuple[Lifetimes, ...]:

@@ -53,7 +53,8 @@ def test_fit_then_predict_then_report_as_a_person_types_it(tmp_path):
 
 
 def test_what_is_wrong_with_a_fit_is_said_and_diagnosed(tmp_path):
-    done = relume("fit", "wine", "--lr", 3, "--epochs", 12, "--out", "mad", cwd=tmp_path)
+    mad = ("--lr", 3, "--epochs", 12, "--no-repair", "--out", "mad")
+    done = relume("fit", "wine", *mad, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stdout.splitlines() if line.startswith("warning RLM304: ")]
     assert len(said) == 1

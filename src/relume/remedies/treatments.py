@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Finding, Severity
 from relume.remedies.action import Action
 from relume.remedies.actions import get_action
@@ -31,6 +32,9 @@ PREFERRED = (
     "raise_rate",
 )
 """The actions that leave the architecture and plain ReLU as they are, in the order of trial."""
+
+FAST = get_action("lower_rate").answers - {Code.NOT_DECREASING}
+"""Codes that a rate may bring about that is too high for fresh weights, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,9 @@ def propose(
 ) -> Proposal | None:
     """Return what could be tried; None where no warning or error calls for an action.
 
-    Where an action lowers the rate, every other treatment lowers it too, the restart as well: at
-    the same rate the same would happen again. Weights that are not finite are rolled back first.
+    Where an action lowers the rate, every other treatment lowers it too: at the same rate the same
+    would happen again. So does the restart where the rate or deaths were found, or where the rate
+    is above the usual one. Weights that are not finite are rolled back first.
 
     Args:
         findings: With their consequences.
@@ -100,11 +105,15 @@ def propose(
     raised = () if lowered else _at_rate(plans["raise_rate"], usual_factor)
     plans |= {"lower_rate": [], "raise_rate": list(raised)}
     usual_init = not answered.isdisjoint(get_action("initialise").answers)
+    is_fast = usual_factor < 1 or not answered.isdisjoint(FAST)
     fresh = Plan(RESTART, numbers={"seed": patient.step, "usual_init": usual_init})
     return Proposal(
         next(each for each in grave if each.code in answered),
         frozenset(answered),
-        (*_treatments(plans, lowered, patient)[:MOST], Treatment((fresh, *lowered, *raised))),
+        (
+            *_treatments(plans, lowered, patient)[:MOST],
+            Treatment((fresh, *(lowered if is_fast else raised))),
+        ),
     )
 
 
@@ -144,9 +153,10 @@ def _at_rate(plans: Sequence[Plan], usual_factor: float) -> tuple[Plan, ...]:
 
 
 def _one_a_place(plans: Iterable[Plan]) -> list[Plan]:
+    """Return the first plan for each place; breaking a symmetry treats all places at once."""
     by_place: dict[str | None, Plan] = {}
     for plan in plans:
-        by_place.setdefault(plan.where, plan)
+        by_place.setdefault(None if plan.action == "break_symmetry" else plan.where, plan)
     return list(by_place.values())
 
 

@@ -14,6 +14,9 @@ from relume.runs.store import RunWriter
 from relume.training.loop import Loop, LoopSettings, Objective, TensorPart, blocks
 from relume.training.trial import Trial
 
+EXAMINED_ROWS = 2048
+"""Of the training part, and of the validation part."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitBench:
@@ -55,10 +58,16 @@ class FitBench:
         """Return the rows of the training part in blocks."""
         return blocks(self.train.x)
 
-    def record(self) -> Run:
-        """Return the record so far, without what was examined when it was interrupted."""
+    def record(self, model: nn.Module) -> Run:
+        """Return the record so far, with what the units do at the present weights."""
         self.monitor.publish()
-        return replace(read_run(self.writer.path), examination=(), held_out_rows=0)
+        held_out = self.validation.x[:EXAMINED_ROWS]
+        rows = (*blocks(self.train.x[:EXAMINED_ROWS], model), *blocks(held_out, model))
+        return replace(
+            read_run(self.writer.path),
+            examination=tuple(self.monitor.examined(model, rows)),
+            held_out_rows=len(held_out),
+        )
 
     def write(self, remedy: AppliedRemedy, number: int) -> None:
         """Record a remedy; a disk that is full does not end the training."""

@@ -7,8 +7,9 @@ order as the untreated training; one that is measurably better on the validation
 Otherwise the training goes on bitwise as if nothing had been tried. A fault of ours ends in a note.
 
 Cost: at most ``MOST_CONSULTATIONS`` times the trials are run: five of ``trial_epochs`` each, which
-is a tenth of the epochs in all, or ten epochs where there are fewer than a hundred. Between two
-trials everything is put back, so one copy of weights and moments is kept for that long.
+is at most a tenth of the epochs in all, or ten epochs where there are fewer than a hundred. Where
+it is time, 2,048 rows of the training and of the validation part are examined. While trials are
+run, one copy of weights and moments is kept.
 """
 
 import math
@@ -59,8 +60,8 @@ class Bench(Protocol):
         """Return the rows of the training part in blocks."""
         ...
 
-    def record(self) -> Run:
-        """Return the record so far."""
+    def record(self, model: nn.Module) -> Run:
+        """Return the record so far, with what the units do at the present weights."""
         ...
 
     def write(self, remedy: AppliedRemedy, number: int) -> None:
@@ -72,14 +73,14 @@ class Bench(Protocol):
         ...
 
 
-def trial_epochs(epochs: int) -> int:
-    """Return how many epochs a trial takes in a fit of so many.
+def trial_epochs(epochs: int, epoch: int) -> int:
+    """Return how many epochs a trial takes in a fit of so many, after the given epoch.
 
     Example:
-        >>> trial_epochs(20), trial_epochs(150)
-        (2, 3)
+        >>> trial_epochs(20, 16), trial_epochs(150, 16), trial_epochs(10_000, 16)
+        (2, 3, 16)
     """
-    return max(FEWEST_EPOCHS, int(SHARE * epochs / TRIALS))
+    return max(FEWEST_EPOCHS, min(epoch, int(SHARE * epochs / TRIALS)))
 
 
 @dataclass(slots=True)
@@ -136,7 +137,8 @@ class Repairs:
     def __init__(self, bench: Bench, *, lr: float, usual_lr: float, epochs: int) -> None:
         self._bench = bench
         self._lr, self._usual_lr = lr, usual_lr
-        self._epochs, self._trial_epochs = epochs, trial_epochs(epochs)
+        self._epochs = epochs
+        self._trial_epochs = FEWEST_EPOCHS
         self._known = Known()
         self._standing: list[tuple[Plan, Standing]] = []
 
@@ -192,6 +194,7 @@ class Repairs:
         progress, known = loop.progress, self._known
         if known.consultations >= MOST_CONSULTATIONS or progress.epoch <= known.consulted:
             return False
+        self._trial_epochs = trial_epochs(self._epochs, progress.epoch)
         if progress.epoch + self._trial_epochs > self._epochs:
             return False
         is_power = progress.epoch & (progress.epoch - 1) == 0
@@ -200,7 +203,7 @@ class Repairs:
     def _consult(self, loop: Loop, should_stop: Callable[[], bool]) -> tuple[AppliedRemedy, ...]:
         self._equip(loop)
         proposal = propose(
-            diagnose(self._bench.record()).findings,
+            diagnose(self._bench.record(loop.model)).findings,
             loop.patient,
             tried=self._known.tried,
             usual_factor=self._usual_lr / self._present_lr(),

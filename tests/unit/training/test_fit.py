@@ -215,7 +215,8 @@ def test_every_activation_of_the_catalogue_trains(tmp_path):
 
 def test_a_training_that_diverges_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match="diverged in epoch 1.*lower --lr"):
-        fit("diabetes", out=tmp_path / "out", lr=1e5, epochs=5, activation="squared_relu")
+        mad = {"lr": 1e5, "epochs": 5, "activation": "squared_relu", "repair": False}
+        fit("diabetes", out=tmp_path / "out", **mad)
     from relume.runs.query import read_run
 
     assert read_run(tmp_path / "out" / "run.sqlite").info.status == "failed"

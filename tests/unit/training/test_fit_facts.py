@@ -136,7 +136,8 @@ def test_weights_of_classes_are_told(tmp_path):
 
 
 def test_a_mad_rate_is_found(tmp_path):
-    run = fit(rows(), out=tmp_path / "out", target="label", drop=("amount",), epochs=15, lr=3.0).run
+    mad = {"epochs": 15, "lr": 3.0, "repair": False}
+    run = fit(rows(), out=tmp_path / "out", target="label", drop=("amount",), **mad).run
     assert Code.RATE_TOO_HIGH in graver(diagnose(run))
 
 

@@ -83,7 +83,8 @@ def test_every_setting_is_an_option_and_its_help_tells_the_default():
         shown = re.search(r"\[([^\[\]]*)\]$", text)
         if isinstance(field.default, int | float | str):
             assert shown, f"{field.name}: {text}"
-            assert shown[1] in {str(field.default), str(field.default).removeprefix("0")}, text
+            default = "on" if field.default is True else str(field.default)
+            assert shown[1] in {default, default.removeprefix("0")}, text
         else:
             assert field.default is None or field.default == (), field.name
     assert CliRunner().invoke(build_app(), ["fit", "--help"]).exit_code == 0
