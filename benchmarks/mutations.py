@@ -74,8 +74,8 @@ MUTATIONS = (
     Mutation(
         "loss: squared error of a sum",
         "training/objective.py",
-        "(output.squeeze(1) - y).square()",
-        "(output.squeeze(1) + y).square()",
+        'functional.mse_loss(output.squeeze(1), y, reduction="none")',
+        'functional.mse_loss(output.squeeze(1), -y, reduction="none")',
         "unit/training/test_objective.py",
     ),
     Mutation(

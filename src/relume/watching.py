@@ -177,14 +177,12 @@ class Watch:
             return None
         _ACTIVE.clear()
         atexit.unregister(self.stop)
-        try:
-            self._end_repair()
-            recorder.stop()
-            self._close(recorder, status)
-        except Exception as error:  # noqa: BLE001
-            recorder.fail(error)
-        finally:
-            self._stopped(recorder)
+        for part in (self._end_repair, recorder.stop, lambda: self._close(recorder, status)):
+            try:
+                part()
+            except Exception as error:  # noqa: BLE001
+                recorder.fail(error)
+        self._stopped(recorder)
         self.fault = recorder.fault
         self._tell_fault()
         return self._report()

@@ -228,16 +228,21 @@ def _check_options(budget: float | None, every: int | None, out: Path | None) ->
 
 
 def _check_repair(budget: float | None, allow: str | None, *, repair: bool) -> None:
-    from relume.watching import ALLOWS
-
-    if allow is not None and not repair:
-        raise SettingsError("--allow says how far a repair may go; add --repair")
-    if allow is not None and allow not in ALLOWS:
-        raise SettingsError(f"--allow takes {', '.join(ALLOWS)}; got {allow!r}")
+    if allow is not None:
+        _check_allow(allow, repair=repair)
     if repair and budget is not None:
         raise SettingsError(
             "--repair goes by step counts and keeps no --budget; use --every, such as --every 20"
         )
+
+
+def _check_allow(allow: str, *, repair: bool) -> None:
+    from relume.watching import ALLOWS
+
+    if not repair:
+        raise SettingsError("--allow says how far a repair may go; add --repair")
+    if allow not in ALLOWS:
+        raise SettingsError(f"--allow takes {', '.join(ALLOWS)}; got {allow!r}")
 
 
 def _command_of(target: Target) -> list[str]:

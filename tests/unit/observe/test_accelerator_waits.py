@@ -238,14 +238,14 @@ def check(seen, network):
 def test_no_armed_step_waits(on_meta, tmp_path, network, loss):
     seen = recorded(tmp_path, network, loss)
     check(seen, network)
-    assert len(seen.recorder._losses._totals) == 1
+    assert len(seen.recorder._seen.losses._totals) == 1
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_no_loss_waits(on_meta, tmp_path, loss):
     seen = recorded(tmp_path, "small", loss)
     check(seen, "small")
-    assert len(seen.recorder._losses._totals) == 1
+    assert len(seen.recorder._seen.losses._totals) == 1
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.AdamW, ByHand, SeveralOptimizers])
