@@ -14,7 +14,7 @@ from relume.runs.facts import OverlapFacts
 
 MOST_TRAINING_ROWS = 200_000
 MOST_EVALUATION_ROWS = 20_000
-MOST_WAITING = 50_000
+MOST_WAITING, MOST_WAITING_ON_CPU = 50_000, 4096
 """Rows that wait to be sorted in; on other devices than the CPU, more are left out."""
 FEWEST_TOLD = 8
 """Rows of a batch from which on it is told what data it is of."""
@@ -84,7 +84,8 @@ class RowsSeen:
     def add(self, look: RowLook, *, is_training: bool) -> None:
         """Take in the rows of a call; values on other devices are read when facts are asked for."""
         rows = len(look.hashes)
-        if self._waiting_rows + rows > MOST_WAITING:
+        most = MOST_WAITING_ON_CPU if look.hashes.is_cpu else MOST_WAITING
+        if self._waiting_rows + rows > most:
             if not look.hashes.is_cpu:
                 return
             self._settle()
