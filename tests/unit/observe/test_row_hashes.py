@@ -171,7 +171,7 @@ def test_without_training_rows_nothing_is_said():
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr("relume.observe.rows_seen.MOST_TRAINING_ROWS", 500)
     monkeypatch.setattr("relume.observe.rows_seen.MOST_EVALUATION_ROWS", 70)
-    monkeypatch.setattr("relume.observe.rows_seen.MOST_WAITING", 200)
+    monkeypatch.setattr("relume.observe.rows_seen.MOST_WAITING_ON_CPU", 200)
     rows = RowsSeen()
     for _ in range(20):
         x = torch.randn(50, 2)
