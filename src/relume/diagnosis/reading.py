@@ -197,10 +197,18 @@ class Reading:
 
     @cached_property
     def norm_change(self) -> float:
-        """Median over the weight matrices of their last norm over their first; nan if unseen."""
-        series = [self.norms(fact.name) for fact in self.matrices]
+        """Median over the weight matrices of their last norm over their first; nan if unseen.
+
+        Since the last remedy that was kept: before it, the weights were others.
+        """
+        series = [self.norms(fact.name, since=self.repaired_at) for fact in self.matrices]
         ratios = [norms[-1] / norms[0] for norms in series if len(norms) > 1 and norms[0] > 0]
         return float(np.median(ratios)) if ratios else math.nan
+
+    @cached_property
+    def repaired_at(self) -> int:
+        """The step after which the last remedy that was kept was applied; 0 where none was."""
+        return max((each.step for each in self.run.remedies if each.is_kept), default=0)
 
     @cached_property
     def greatest_decay(self) -> float:
@@ -297,9 +305,9 @@ class Reading:
         moments = self._moments(weight, "gradient_norm")
         return moments[0].least if moments else math.nan
 
-    def norms(self, weight: str) -> Sums:
-        """Return the mean norm of a weight in each window that measured it."""
-        return self._series(weight, "norm")
+    def norms(self, weight: str, *, since: int = 0) -> Sums:
+        """Return the mean norm of a weight in each window after a step that measured it."""
+        return np.array([part.mean for part in self._moments(weight, "norm", since=since)])
 
     def total(self, weight: str, what: str) -> Moments:
         """Return ``gradient_norm``, ``update_ratio`` or ``norm`` of a weight over the whole run."""
@@ -308,11 +316,12 @@ class Reading:
     def _series(self, weight: str, what: str) -> Sums:
         return np.array([part.mean for part in self._moments(weight, what)])
 
-    def _moments(self, weight: str, what: str) -> list[Moments]:
+    def _moments(self, weight: str, what: str, *, since: int = 0) -> list[Moments]:
         if weight not in self._places:
             return []
         place = self._places[weight]
-        seen = [window.weights[place] for window in self.windows if place < len(window.weights)]
+        windows = [window for window in self.windows if window.first_step > since]
+        seen = [window.weights[place] for window in windows if place < len(window.weights)]
         parts: list[Moments] = [getattr(each, what) for each in seen]
         return [part for part in parts if part.count]
 
