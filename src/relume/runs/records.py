@@ -107,11 +107,6 @@ class UnitActivity:
         """Root mean square of each unit's activation; nan where nothing was seen."""
         return np.sqrt(_share(self.total_square, self.positions))
 
-    @property
-    def mean_absolute_gradient(self) -> Sums:
-        """Mean |dloss/da| of each unit; nan where no gradient was seen."""
-        return _share(self.absolute_gradient, self.gradient_positions)
-
 
 @dataclass(frozen=True, slots=True)
 class Moments:

@@ -103,7 +103,6 @@ def test_rates_and_means_are_shares_of_positions():
     )
     assert activity.firing_rate.tolist() == [0.0, 0.5, 1.0]
     assert activity.mean.tolist() == [0.0, 0.5, 2.0]
-    assert activity.mean_absolute_gradient.tolist() == [0.0, 0.5, 1.0]
     assert activity.units == 3
     assert np.isnan(UnitActivity.zero(3).firing_rate).all()
 
