@@ -54,7 +54,7 @@ def _render(document: Document) -> str:
     templates = files("relume.report") / "templates"
     text = {
         name: (templates / name).read_text(encoding="utf-8")
-        for name in ("page.html.j2", "page.css", "page.js")
+        for name in ("page.html.j2", "main.html.j2", "page.css", "page.js")
     }
     vendor = {
         name: (templates / "vendor" / name).read_text(encoding="utf-8")
@@ -62,8 +62,10 @@ def _render(document: Document) -> str:
     }
     uplot = f"/*\n{vendor['uPlot.LICENSE.txt']}*/\n{vendor['uPlot.iife.min.js']}"
     legend = heatmap.legend()
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(text["page.html.j2"]).render(
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader(text), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("page.html.j2").render(
         document=document,
         policy=_policy(uplot, text["page.js"]),
         styles=Markup(vendor["uPlot.min.css"] + _painted(text["page.css"], legend)),  # noqa: S704

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  let data = null;
   const root = document.documentElement;
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const whole = (value) => value.toLocaleString("en-US");
@@ -44,13 +44,10 @@
     };
   }
 
-  const windows = data.window_curves;
-  const epochs = data.epoch_curves;
-  const wholeRun = [[1, Math.max(2, data.steps, ...epochs.step)]];
   const named = (label, name, more = {}) => ({ label, colour: () => colour(name), ...more });
   const afterEpoch = { points: true, spanGaps: true };
   const charts = {
-    loss: () => ({
+    loss: (windows, epochs) => ({
       tables: [
         [windows.step, windows.loss, windows.loss_least, windows.loss_greatest],
         [epochs.step, epochs.validation_loss],
@@ -63,11 +60,11 @@
       ],
       band: [3, 2],
     }),
-    score: () => ({
+    score: (_, epochs) => ({
       tables: [[epochs.step, epochs.validation_score]],
       series: [named(`validation ${data.metric}`, "--score", afterEpoch)],
     }),
-    alive: () => ({
+    alive: (_, epochs) => ({
       tables: [[epochs.step, epochs.units_alive, epochs.units]],
       series: [named("alive", "--silent", afterEpoch), named("all units", "--muted", { dash: [4, 4] })],
       range: (plot, low, high) => {
@@ -75,19 +72,19 @@
         return [Math.max(0, low - margin), high + margin];
       },
     }),
-    rate: () => ({
+    rate: (windows) => ({
       tables: [[windows.step, windows.learning_rate]],
       series: [named("learning rate", "--training")],
     }),
     gradient: () => flow("gradient_norm"),
     update: () => flow("update_ratio"),
   };
-  data.metrics.forEach((metric, i) => {
-    charts[`metric-${i}`] = () => ({
-      tables: [[metric.step, metric.value]],
-      series: [named(metric.name, "--score", afterEpoch)],
-    });
-  });
+
+  function specification(name) {
+    if (charts[name]) return charts[name](data.window_curves, data.epoch_curves);
+    const metric = data.metrics[Number(name.slice("metric-".length))];
+    return { tables: [[metric.step, metric.value]], series: [named(metric.name, "--score", afterEpoch)] };
+  }
 
   function fillKey(key, spec, values) {
     const swatch = (paint, label, kind = "") => {
@@ -150,7 +147,8 @@
     const button = figure.querySelector("button");
     const state = { box, plot: null, focused: null };
     const redraw = () => {
-      const spec = charts[figure.dataset.chart]();
+      const spec = specification(figure.dataset.chart);
+      const wholeRun = [[1, Math.max(2, data.steps, ...data.epoch_curves.step)]];
       const log = spec.log || (button !== null && button.getAttribute("aria-pressed") === "true");
       const [x, ...values] = uPlot.join([...spec.tables, wholeRun]);
       const table = [x, ...(log ? values.map(positive) : values)];
@@ -173,11 +171,12 @@
       const at = Math.max(0, Math.min(x.length - 1, (state.plot.cursor.idx ?? (move > 0 ? -1 : x.length)) + move));
       state.plot.setCursor({ left: state.plot.valToPos(x[at], "x"), top: state.plot.over.clientHeight / 2 });
     });
-    new ResizeObserver(() => {
+    const sizes = new ResizeObserver(() => {
       if (box.clientWidth !== state.plot.width) state.plot.setSize({ width: box.clientWidth, height: box.clientHeight });
-    }).observe(box);
+    });
     redraw();
-    return redraw;
+    sizes.observe(box);
+    return { redraw, end: () => { sizes.disconnect(); state.plot.destroy(); } };
   }
 
   // ---- heat maps ----------------------------------------------------------------------------
@@ -220,24 +219,26 @@
   }
 
   function explore(figure) {
-    const layer = data.layers[Number(figure.dataset.layer)];
     const frame = figure.querySelector(".frame");
     const image = frame.querySelector("img");
     const mark = figure.querySelector(".cell");
     const readout = figure.querySelector(".readout");
     const place = { row: 0, column: -1 };
     let cells = null;
+    const read = async () => {
+      if (cells?.source !== image.src) cells = { source: image.src, ...(await readCells(image)) };
+    };
     const show = async () => {
-      cells = await (cells ?? readCells(image));
+      await read();
       place.row = Math.max(0, Math.min(cells.height - 1, place.row));
       place.column = Math.max(0, Math.min(cells.width - 1, place.column));
       const box = { left: place.column / cells.width, top: place.row / cells.height, width: 1 / cells.width, height: 1 / cells.height };
       for (const [side, share] of Object.entries(box)) mark.style[side] = `${100 * share}%`;
       mark.hidden = false;
-      readout.textContent = describe(layer, cells, place.row, place.column);
+      readout.textContent = describe(data.layers[Number(figure.dataset.layer)], cells, place.row, place.column);
     };
     const point = async (event) => {
-      cells = await (cells ?? readCells(image));
+      await read();
       const box = image.getBoundingClientRect();
       place.column = Math.floor(((event.clientX - box.left) / box.width) * cells.width);
       place.row = Math.floor(((event.clientY - box.top) / box.height) * cells.height);
@@ -257,10 +258,30 @@
     frame.addEventListener("blur", () => { mark.hidden = true; });
   }
 
-  const redraws = [...document.querySelectorAll(".chart")].filter((figure) => figure.querySelector(".plot")).map(draw);
-  const redrawAll = () => redraws.forEach((redraw) => redraw());
-  document.querySelectorAll(".heat").forEach(explore);
+  // ---- the page as it stands ------------------------------------------------------------------
+
+  const drawn = new Map(); // from the figure of a chart to what redraws and what ends it
+  const explored = new WeakSet();
+  const redrawAll = () => drawn.forEach((drawing) => drawing.redraw());
+
+  /** Draw every figure of the page from its data; called again, those that are new or changed. */
+  function show(given) {
+    data = given;
+    drawn.forEach((drawing, figure) => {
+      if (figure.isConnected) drawing.redraw();
+      else { drawing.end(); drawn.delete(figure); }
+    });
+    document.querySelectorAll(".chart").forEach((figure) => {
+      if (figure.querySelector(".plot") && !drawn.has(figure)) drawn.set(figure, draw(figure));
+    });
+    document.querySelectorAll(".heat").forEach((figure) => {
+      if (!explored.has(figure)) { explored.add(figure); explore(figure); }
+    });
+  }
+
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
   addEventListener("beforeprint", () => { root.classList.add("printing"); redrawAll(); });
   addEventListener("afterprint", () => { root.classList.remove("printing"); redrawAll(); });
+  show(JSON.parse(document.getElementById("data").textContent));
+  window.relume = { show };
 })();
