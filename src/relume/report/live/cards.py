@@ -8,7 +8,7 @@ from relume.report.parts import Document
 from relume.report.views import shown_metric
 from relume.report.wording import count, number
 
-_TONES = {"finished": "good", "failed": "bad"}
+_TONES = {"running": "plain", "finished": "good", "failed": "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Card:
     name: str
     key: str
     status: str = "not read yet"
-    tone: str = "warn"
+    tone: str = "plain"
     steps: str = "—"
     loss: str = "—"
     score: str = "—"

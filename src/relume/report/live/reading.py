@@ -19,7 +19,6 @@ OF_THE_END = frozenset({Code.RATE_TOO_LOW, Code.STILL_IMPROVING})
 """Rules that judge where a training ended: nothing can be said of one that goes on."""
 
 SHORTEST_WAIT_S = 0.1
-LONGEST_WAIT_S = 30.0
 
 
 class Pace:
@@ -41,8 +40,7 @@ class Pace:
 
     def note(self, *, cost_s: float, now_s: float) -> None:
         """Take note of work that ended now."""
-        wait_s = max(SHORTEST_WAIT_S, cost_s * self._idle_per_s)
-        self._ready_at_s = now_s + min(wait_s, LONGEST_WAIT_S)
+        self._ready_at_s = now_s + max(SHORTEST_WAIT_S, cost_s * self._idle_per_s)
 
     def is_ready(self, now_s: float) -> bool:
         """Whether more work may begin."""

@@ -84,7 +84,7 @@ def view(document: Document, width: int, height: int) -> RenderableType:
     room = max(LEAST_LINES, height - len(head) - 5)
     shown_findings = findings[: max(4, room // 2)]
     most_layers = max(3, room - len(shown_findings) - 2)
-    parts = [*head, Text("")]
+    parts = [*head, *([Text("")] if findings else [])]
     parts += [
         Text(line, style=_STYLES.get(line.partition(" ")[0], ""), no_wrap=True, overflow="ellipsis")
         for line in shown_findings
