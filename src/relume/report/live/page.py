@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _EDGES = re.compile(r"<(/?)(section|header)\b([^>]*)>")
-_NAME = re.compile(r'(?<![\w-])(?:id|aria-label)="([^"]*)"')
+_NAMES = tuple(
+    re.compile(rf'(?<![\w-]){attribute}="([^"]*)"')
+    for attribute in ("id", "aria-label", "aria-labelledby")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Contents:
 def sections_of(html: str) -> dict[str, str]:
     """Return the header and the outermost sections of a page's contents, by name.
 
-    A section is named by its ``id``, one without by its ``aria-label``.
+    A section is named by its ``id``, else by its ``aria-label`` or ``aria-labelledby``.
 
     Example:
         >>> sections_of('<header>a</header><main><section id="b"><h2>B</h2></section></main>')
@@ -55,8 +58,8 @@ def sections_of(html: str) -> dict[str, str]:
 def _name(tag: str, attributes: str, number: int) -> str:
     if tag == "header":
         return "header"
-    given = _NAME.search(attributes)
-    return given[1] if given else f"section-{number}"
+    given = (found[1] for name in _NAMES if (found := name.search(attributes)))
+    return next(given, f"section-{number}")
 
 
 class LivePage:

@@ -12,7 +12,7 @@
   const HEADER = "header";
   const sent = new Map(); // by name: a part as it was sent; nothing else ever changes these
   const onPage = (name) => (name === HEADER ? document.querySelector("body > header") : [...main.children].find((part) => nameOf(part) === name));
-  const nameOf = (part) => (part.nodeName === "HEADER" ? HEADER : part.id || part.getAttribute("aria-label") || "");
+  const nameOf = (part) => (part.nodeName === "HEADER" ? HEADER : part.id || part.getAttribute("aria-label") || part.getAttribute("aria-labelledby") || "");
 
   function parsed(html) {
     const template = document.createElement("template");

@@ -23,10 +23,11 @@ def test_parts_are_the_header_and_the_outermost_sections():
         "<header>\n<h1>A</h1></header>\n<main>"
         '<section class="notice" aria-label="What is missing"><p>m</p></section>'
         '<section id="b"><section id="inner">x</section><header>y</header></section>'
-        '<section class="c" id="c" aria-label="Other">z</section><section>n</section></main>'
+        '<section aria-labelledby="d"><h2 id="d">d</h2></section>'
+        '<section class="c" aria-label="Other" id="c">z</section><section>n</section></main>'
     )
     parts = sections_of(html)
-    assert list(parts) == ["header", "What is missing", "b", "c", "section-4"]
+    assert list(parts) == ["header", "What is missing", "b", "d", "c", "section-5"]
     assert parts["b"] == (
         '<section id="b"><section id="inner">x</section><header>y</header></section>'
     )
