@@ -50,7 +50,7 @@ class LiveVisit:
     """A live page in a browser; what it asked for and what went wrong is kept."""
 
     def __init__(self, browser, address, **context):
-        self.context = browser.new_context(**context)
+        self.context = browser.new_context(reduced_motion="reduce", **context)
         self.page = self.context.new_page()
         self.requests, self.faults = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
