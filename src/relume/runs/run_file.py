@@ -94,18 +94,29 @@ def read_file(path: Path) -> Run:
     try:
         with closing(_connect(path)) as connection:
             schema.check_version(connection, str(path))
-            # One transaction: the parts below belong to the same moment.
-            connection.execute("BEGIN")
+            connection.execute("BEGIN")  # the parts below belong to the same moment
             return _read(path, connection)
     except (sqlite3.Error, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise RunFileError(f"{path} is not a readable run file: {error}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open for reading; a file without a log beside it also from a place that cannot be written."""
-    settled = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
-    uri = f"{path.resolve().as_uri()}?mode=ro{settled}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
+    """Open for reading; a file without a log beside it also from a place that cannot be written.
+
+    One with a log may be growing, and its writer cannot end while it is open here: it is copied
+    into memory, which is far quicker than reading it.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if not path.with_name(path.name + "-wal").exists():
+        return sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as source:
+            source.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def _read(path: Path, connection: sqlite3.Connection) -> Run:
