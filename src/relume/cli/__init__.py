@@ -15,6 +15,7 @@ import relume
 from relume.cli.activations import activations
 from relume.cli.cure import cure
 from relume.cli.diagnose import diagnose
+from relume.cli.diff import diff
 from relume.cli.examine import examine
 from relume.cli.fit import fit
 from relume.cli.ls import ls
@@ -26,7 +27,8 @@ from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, diagnose, cure, revive, report, ls, rules, activations,
+    fit, run_command, predict, examine, diagnose, cure, revive, report, diff, ls,
+    rules, activations,
 )  # fmt: skip
 
 EXIT_OF_CTRL_C = 130

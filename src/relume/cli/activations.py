@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from relume.cli.console import console, plain_table, show
+from relume.cli.console import console, show
 from relume.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _table(*, wide: bool) -> Table:
     """Return the catalogue as a table; a narrow one leaves out the last three columns."""
     from relume.nn.registry import activations as catalogue
 
-    table = plain_table()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("activation", no_wrap=True, style="bold")
     table.add_column("formula")
     table.add_column("range", no_wrap=True)

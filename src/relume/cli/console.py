@@ -1,6 +1,8 @@
 """Where tables are printed: the terminal, or plain lines of a fixed width where there is none."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 from rich import box
@@ -18,13 +20,20 @@ def console() -> Console:
     return found
 
 
-def show(target: Console, *parts: RenderableType) -> None:
-    """Print, without the blanks that a table leaves at the end of its lines."""
+@contextmanager
+def tidy(target: Console) -> Iterator[Console]:
+    """Print at the end, without the blanks that a table leaves at the end of its lines."""
     with target.capture() as captured:
-        target.print(*parts, sep="\n")
+        yield target
     typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
+def show(target: Console, *parts: RenderableType) -> None:
+    """Print one part after another, tidily."""
+    with tidy(target):
+        target.print(*parts, sep="\n")
+
+
 def plain_table() -> Table:
-    """Return an empty table with a line under its headings and none beside."""
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    """Return an empty table with a line under its headings and none around."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
