@@ -17,6 +17,7 @@ from relume.cli.cure import cure
 from relume.cli.diagnose import diagnose
 from relume.cli.diff import diff
 from relume.cli.examine import examine
+from relume.cli.export import export
 from relume.cli.fit import fit
 from relume.cli.ls import ls
 from relume.cli.predict import predict
@@ -27,7 +28,7 @@ from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, diagnose, cure, revive, report, diff, ls,
+    fit, run_command, predict, examine, diagnose, cure, revive, report, diff, export, ls,
     rules, activations,
 )  # fmt: skip
 
