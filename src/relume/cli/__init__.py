@@ -13,6 +13,7 @@ import typer
 
 import relume
 from relume.cli.activations import activations
+from relume.cli.clean import clean
 from relume.cli.cure import cure
 from relume.cli.diagnose import diagnose
 from relume.cli.diff import diff
@@ -28,7 +29,7 @@ from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, diagnose, cure, revive, report, diff, export, ls,
+    fit, run_command, predict, examine, diagnose, cure, revive, report, diff, export, ls, clean,
     rules, activations,
 )  # fmt: skip
 
