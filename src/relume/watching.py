@@ -221,6 +221,13 @@ class Watch:
             raise RunFileError("nothing is recorded: no training step was seen so far")
         return read_run(path)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how the units stand so far, and what was found."""
+        from relume.report.cell import run_cell
+
+        folder = self.folder
+        return run_cell(lambda: self.run, None if folder is None else folder / PAGE_NAME)
+
     def record_metric(self, name: str, value: float) -> None:
         """Record a score at the present step; ``relume.metric`` does it for the active watch."""
         if self._recorder is not None:

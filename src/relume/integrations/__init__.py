@@ -33,4 +33,5 @@ INTEGRATIONS = (
     Integration("skorch", "WatchCallback", "skorch", ("skorch",)),
     Integration("accelerate", "WatchTracker", "accelerate", ("accelerate",)),
     Integration("keras", "WatchCallback", "keras", ("keras",)),
+    Integration("notebook", "load_ipython_extension", "notebook", ("IPython",)),
 )

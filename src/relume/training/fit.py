@@ -34,6 +34,7 @@ from relume.training.device import isolated
 from relume.training.job import (
     CHECKPOINT_NAME,
     MODEL_NAME,
+    REPORT_NAME,
     RUN_NAME,
     Job,
     claim_folder,
@@ -102,6 +103,12 @@ class FitResult:
     def run(self) -> Run:
         """The record of the training, read from its file."""
         return read_run(self.folder / RUN_NAME)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the score, how the units stand, and what was found."""
+        from relume.report.cell import run_cell
+
+        return run_cell(lambda: self.run, self.folder / REPORT_NAME)
 
 
 class Audience:

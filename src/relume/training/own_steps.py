@@ -21,7 +21,7 @@ from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, RunInfo
 from relume.runs.store import RunWriter
 from relume.training.device import isolated
-from relume.training.job import RUN_NAME, WEIGHTS_NAME, claim_folder
+from relume.training.job import REPORT_NAME, RUN_NAME, WEIGHTS_NAME, claim_folder
 from relume.training.own_data import batches_of
 from relume.training.own_examination import bounded
 from relume.training.own_loop import Given, OwnLoop, Step, Watcher
@@ -61,6 +61,12 @@ class OwnResult:
     def run(self) -> Run:
         """The record of the training, read from its file."""
         return read_run(self.folder / RUN_NAME)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the score, how the units stand, and what was found."""
+        from relume.report.cell import run_cell
+
+        return run_cell(lambda: self.run, self.folder / REPORT_NAME)
 
 
 class Silence:
