@@ -26,7 +26,9 @@ for cell in json.loads(open(sys.argv[1], encoding="utf-8").read()):
         result = shell.run_cell(cell, store_history=True)
     error = result.error_before_exec or result.error_in_exec
     told.append({
-        "html": shown[-1].get("text/html") if shown else None, "out": captured.stdout, "err": captured.stderr,
+        "html": shown[-1].get("text/html") if shown else None,
+        "out": captured.stdout,
+        "err": captured.stderr,
         "error": None if error is None else type(error).__name__,
     })
 print(json.dumps(told))
@@ -147,6 +149,7 @@ def test_what_people_hold_shows_itself(notebook):
     assert "3/64 of rows" in html[5]
     assert "accuracy" in html[6]
     assert ">8<" in html[7]
+    assert "fit finished" in html[7]
     for each in html[2:]:
         assert "<script" not in each
         assert "<img" not in each

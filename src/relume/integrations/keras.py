@@ -9,7 +9,23 @@ from relume.integrations.wanted import wanted
 if TYPE_CHECKING:
     from relume.watching import Watch
 
-_keras: Any = wanted(__name__, "keras")
+_WRONG_BACKEND = (
+    "Keras is watched on torch, and its backend is {}; set KERAS_BACKEND=torch before keras is "
+    "imported"
+)
+_OTHERS = frozenset({"tensorflow", "jax"})
+
+
+def _imported() -> Any:
+    try:
+        return wanted(__name__, "keras")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _OTHERS:
+            raise
+        raise SettingsError(_WRONG_BACKEND.format(error.name)) from None
+
+
+_keras: Any = _imported()
 
 
 class WatchCallback(_keras.callbacks.Callback):  # type: ignore[misc]
@@ -31,10 +47,7 @@ class WatchCallback(_keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         backend = _keras.backend.backend()
         if backend != "torch":
-            raise SettingsError(
-                f"Keras is watched on torch, and its backend is {backend}; "
-                "set KERAS_BACKEND=torch before keras is imported"
-            )
+            raise SettingsError(_WRONG_BACKEND.format(backend))
         self.session = Session("keras", settings)
 
     @property

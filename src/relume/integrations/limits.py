@@ -29,10 +29,6 @@ class Limits:
     def of_marker(cls, args: Sequence[Any], given: Mapping[str, Any]) -> Self:
         """Return the limits of a marker.
 
-        Example:
-            >>> Limits.of_marker((), {"max_dead": 0.05})
-            Limits(max_dead=0.05, conditions=(), every=1)
-
         Raises:
             SettingsError: An argument is unknown or makes no sense.
         """

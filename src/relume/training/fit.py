@@ -34,7 +34,6 @@ from relume.training.device import isolated
 from relume.training.job import (
     CHECKPOINT_NAME,
     MODEL_NAME,
-    REPORT_NAME,
     RUN_NAME,
     Job,
     claim_folder,
@@ -56,6 +55,7 @@ from relume.training.recipe import threads_for, usual_init
 from relume.training.reconstruction import Reconstruction, judge_reconstruction
 from relume.training.repair_bench import FitBench
 from relume.training.repairs import Repairs
+from relume.training.result_cell import result_cell
 from relume.training.run_info import run_info
 from relume.training.settings import FitSettings
 from relume.training.several import (
@@ -105,10 +105,8 @@ class FitResult:
         return read_run(self.folder / RUN_NAME)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the score, how the units stand, and what was found."""
-        from relume.report.cell import run_cell
-
-        return run_cell(lambda: self.run, self.folder / REPORT_NAME)
+        """Return what a notebook shows: scores, and how the units stand."""
+        return result_cell(self.status, self.verdicts, self.folder / RUN_NAME)
 
 
 class Audience:

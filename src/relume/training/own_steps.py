@@ -21,12 +21,13 @@ from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, RunInfo
 from relume.runs.store import RunWriter
 from relume.training.device import isolated
-from relume.training.job import REPORT_NAME, RUN_NAME, WEIGHTS_NAME, claim_folder
+from relume.training.job import RUN_NAME, WEIGHTS_NAME, claim_folder
 from relume.training.own_data import batches_of
 from relume.training.own_examination import bounded
 from relume.training.own_loop import Given, OwnLoop, Step, Watcher
 from relume.training.own_settings import OwnSettings
 from relume.training.own_updates import Updater, check_optimizer
+from relume.training.result_cell import result_cell
 from relume.training.stopping import StopRequest, stop_on_signals
 
 EPOCHS = 10
@@ -63,10 +64,8 @@ class OwnResult:
         return read_run(self.folder / RUN_NAME)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the score, how the units stand, and what was found."""
-        from relume.report.cell import run_cell
-
-        return run_cell(lambda: self.run, self.folder / REPORT_NAME)
+        """Return what a notebook shows: scores, and how the units stand."""
+        return result_cell(self.status, (), self.folder / RUN_NAME)
 
 
 class Silence:
