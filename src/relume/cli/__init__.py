@@ -30,8 +30,8 @@ from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, diagnose, cure, revive, report, live, diff, export, ls, clean,
-    rules, activations,
+    fit, run_command, predict, examine, diagnose, cure, revive, report, live, diff, export, ls,
+    clean, rules, activations,
 )  # fmt: skip
 
 EXIT_OF_CTRL_C = 130
