@@ -22,6 +22,8 @@ MOVED = 0.3
 """A row that moved by this share of its norm or more between two armed steps moved far."""
 EXCESS = 3.0
 """An update is large that moved a row this many times as far as the usual ones together may."""
+WHOLE = 1.0
+"""And so is one that moved it by its own norm a step, even where such updates are the usual ones."""
 RATE_JUMP = 2.5
 """A rate more than this many times that of the step before, and its median so far, jumped."""
 SPIKE = 5.0
@@ -202,7 +204,7 @@ class Certificates:
             is_moved_by_all = common is Cause.INPUT_DRIFT or move.before() >= MOVED
             causes[fired_once if is_moved_by_all else far] = int(common)
         else:
-            most = EXCESS * move.usual * (step - first)
+            most = min(EXCESS * move.usual, WHOLE) * (step - first)
             causes[far & (np.isnan(most) | (move.rows > most))] = int(Cause.LARGE_UPDATE)
         if _is_silent(tally.sources):  # explains what did not move far by itself, and all the rest
             causes[fired_once & (~far | (causes == Cause.UNKNOWN))] = int(Cause.UPSTREAM_DEATH)

@@ -63,6 +63,11 @@ def test_nothing_is_said_without_evidence():
     assert cause(history(), rows=math.nan) is Cause.UNKNOWN
 
 
+def test_a_row_that_moved_by_more_than_its_norm_a_step_died_of_it_though_all_updates_are_so():
+    assert cause(history(), rows=16.0, usual=6.0) is Cause.LARGE_UPDATE  # within 10 steps
+    assert cause(history(), rows=9.0, usual=6.0) is Cause.UNKNOWN
+
+
 def test_a_row_that_moved_no_farther_than_usual_updates_do_is_unknown():
     assert cause(history(), rows=0.5, usual=0.02) is Cause.UNKNOWN  # 10 steps of 2 %, three times
 
