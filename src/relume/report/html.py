@@ -12,10 +12,12 @@ import jinja2
 from markupsafe import Markup
 
 from relume.files import whole_file
-from relume.report import heatmap
-from relume.report.document import MOST_DRAWN_LAYERS, build_document
+from relume.report import cells, heatmap
+from relume.report.document import build_document
+from relume.report.layers import MOST_DRAWN_LAYERS
+from relume.report.network_views import CAUSES, cell_data
 from relume.report.parts import Document
-from relume.report.views import page_views, shown_metric
+from relume.report.views import page_views, shown_layers, shown_metric
 from relume.report.watch_views import MOST_METRIC_CHARTS
 from relume.runs.query import Run
 
@@ -106,6 +108,19 @@ def page_data(document: Document) -> dict[str, Any]:
         "row_counts": row_counts,
         "layers": layers,
         "levels": heatmap.LEVELS,
+        "cell_levels": cells.LEVELS,
+        "cells": cell_data(shown_layers(document)),
+        "causes": CAUSES,
+        "events": [
+            {
+                "id": f"e{index}",
+                "step": event.step,
+                "label": event.label,
+                "said": event.said,
+                "kind": event.kind,
+            }
+            for index, event in enumerate(document.events)
+        ],
         "metric": shown_metric(document),
         "metrics": data["metrics"][:MOST_METRIC_CHARTS],
     }
