@@ -17,10 +17,13 @@ from relume.report.heatmap import SILENT_COLOUR, encode, ramp
 from relume.runs.records import UnitActivity
 
 MOST_CELLS = 20_000
-"""Cells of a whole run; beyond, neighbours go together."""
+"""Units of a run that have a cell each; of more, neighbours go together."""
+MOST_GROUPS = 10_000
 WIDTH = 546
 MOST_HEIGHT = 220
 _SIDES = (18, 16, 14, 12, 10, 9, 8, 7, 6)
+_LARGEST = ((4_000, 18), (8_000, 8))
+"""The largest side by the cells of a run: crosses of many pixels do not compress well."""
 
 GAP, SILENT, MARK, OUTLINE, RAMP_START = range(5)
 LEVELS = 124
@@ -42,12 +45,14 @@ class UnitCells:
         rates: Mean firing rate in each cell, in [0, 1]; nan where the layer was not observed.
         idle: Dead (or saturated) units in each cell.
         dying: Dying units in each cell.
+        largest: Pixels of the side of a cell, at most.
     """
 
     units_per_cell: int
     rates: tuple[float, ...]
     idle: tuple[int, ...]
     dying: tuple[int, ...]
+    largest: int = _SIDES[0]
 
 
 def units_per_cell(units: int) -> int:
@@ -55,13 +60,23 @@ def units_per_cell(units: int) -> int:
 
     Example:
         >>> units_per_cell(20_000), units_per_cell(20_001), units_per_cell(60 * 2048)
-        (1, 2, 7)
+        (1, 3, 13)
     """
-    return max(1, -(-units // MOST_CELLS))
+    return 1 if units <= MOST_CELLS else -(-units // MOST_GROUPS)
+
+
+def largest_side(cells: int) -> int:
+    """Return the most pixels of the side of a cell in a run of so many.
+
+    Example:
+        >>> largest_side(448), largest_side(20_000)
+        (18, 6)
+    """
+    return next((side for most, side in _LARGEST if cells <= most), _SIDES[-1])
 
 
 def unit_cells(
-    seen: UnitActivity, idle: Sequence[int], dying: Sequence[int], per_cell: int
+    seen: UnitActivity, idle: Sequence[int], dying: Sequence[int], run_units: int
 ) -> UnitCells:
     """Return the cells of a layer.
 
@@ -69,8 +84,9 @@ def unit_cells(
         seen: What its units did on the last rows.
         idle: The units that are dead or saturated.
         dying: Those that are dying.
-        per_cell: Units in each cell.
+        run_units: Units of the whole run.
     """
+    per_cell = units_per_cell(run_units)
     starts = np.arange(0, seen.units, per_cell)
     sizes = np.diff(np.append(starts, seen.units))
 
@@ -79,17 +95,20 @@ def unit_cells(
         return tuple(among.tolist())
 
     rates = np.add.reduceat(seen.firing_rate, starts) / sizes
-    return UnitCells(per_cell, tuple(np.round(rates, 5).tolist()), counted(idle), counted(dying))
+    largest = largest_side(run_units // per_cell)
+    return UnitCells(
+        per_cell, tuple(np.round(rates, 5).tolist()), counted(idle), counted(dying), largest
+    )
 
 
-def geometry(cells: int) -> tuple[int, int]:
+def geometry(cells: int, largest: int = _SIDES[0]) -> tuple[int, int]:
     """Return the side of a cell in pixels and the cells in a line: as large as the height allows.
 
     Example:
-        >>> geometry(64), geometry(2048), geometry(20_000)
+        >>> geometry(64), geometry(2048), geometry(64, largest=6)
         ((18, 30), (7, 78), (6, 91))
     """
-    for side in _SIDES:
+    for side in (each for each in _SIDES if each <= largest):
         columns = WIDTH // side
         if -(-cells // columns) * side <= MOST_HEIGHT:
             return side, columns
@@ -104,7 +123,7 @@ def picture(cells: UnitCells, units: int) -> Pixels:
         units: Units in the layer.
     """
     number = len(cells.rates)
-    side, columns = geometry(number)
+    side, columns = geometry(number, cells.largest)
     columns = min(columns, number)
     lines = -(-number // columns)
     drawn = np.zeros((lines * columns, side, side), np.uint8)
@@ -137,7 +156,7 @@ def palette() -> NDArray[np.uint8]:
 def described(cells: UnitCells, units: int) -> dict[str, Any]:
     """Return what a page needs to tell a cell from a place in the picture."""
     number = len(cells.rates)
-    side, columns = geometry(number)
+    side, columns = geometry(number, cells.largest)
     data: dict[str, Any] = {
         "units": units,
         "per_cell": cells.units_per_cell,

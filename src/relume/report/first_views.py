@@ -11,6 +11,8 @@ from relume.report.wording import count
 
 MOST_OPEN = 3
 """Findings that are not folded away."""
+MOST_FULL = 12
+"""Findings with evidence and remedies; of further ones the page says what they are, and where."""
 MOST_REMEDIES = 4
 MOST_EVENTS_LISTED = 40
 
@@ -25,7 +27,8 @@ def first_views(document: Document) -> dict[str, Any]:
         "lead": lead,
         "findings": findings[:MOST_OPEN],
         "is_lead_open": len(findings) == 1,
-        "more_findings": findings[MOST_OPEN:],
+        "more_findings": findings[MOST_OPEN:MOST_FULL],
+        "brief_findings": findings[MOST_FULL:],
         "cure": {
             "remedies": [_parted(text) for text in lead.remedies[:MOST_REMEDIES]] if lead else [],
             "repairs": count(len(document.repairs), "repair") if document.repairs else "",

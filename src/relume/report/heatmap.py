@@ -17,7 +17,7 @@ from relume.runs.records import LayerWindow
 MOST_ROWS = 512
 MOST_COLUMNS = 256
 FEWEST_COLUMNS = 64
-MOST_CELLS = 190_000
+MOST_CELLS = 130_000
 """Cells of all pictures of a page together; noise does not compress, so a cell may cost a byte."""
 MOST_POINTS = 4000
 """Points of all curves of a page over the same columns together."""
@@ -66,7 +66,7 @@ def resolution(widest: int, layers: int) -> tuple[int, int]:
 
     Example:
         >>> resolution(widest=128, layers=3), resolution(widest=2048, layers=60)
-        ((128, 256), (36, 64))
+        ((128, 256), (20, 64))
     """
     cells = max(FEWEST_COLUMNS, MOST_CELLS // max(1, layers) - _HEAD_BYTES)
     rows = max(1, min(widest, MOST_ROWS))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relume.report.cells import unit_cells, units_per_cell
+from relume.report.cells import unit_cells
 from relume.report.heatmap import heat_map, resolution
 from relume.report.parts import DeadUnit, LayerPart, neediest
 from relume.report.timeline import added, group_windows, steps_of
@@ -29,11 +29,11 @@ def layer_parts(run: Run) -> tuple[tuple[LayerPart, ...], tuple[tuple[int, int],
     most_rows, most_columns = resolution(widest, len(drawn))
     groups = group_windows(run.windows, most_columns, armed=True)
     columns = tuple(steps_of(run.windows, group) for group in groups)
-    per_cell = units_per_cell(sum(layer.units for layer in run.layers))
+    run_units = sum(layer.units for layer in run.layers)
     listed = shared([len(each.dead_units or each.saturated_units or ()) for each in summaries])
     parts = []
     for index, summary in enumerate(summaries):
-        part = _table_part(run, index, summary, listed[index], per_cell)
+        part = _table_part(run, index, summary, listed[index], run_units)
         if groups and index in drawn:
             part = replace(
                 part,
@@ -67,7 +67,7 @@ def shared(wanted: Sequence[int], most: int = MOST_DEAD_LISTED) -> tuple[int, ..
 
 
 def _table_part(
-    run: Run, index: int, summary: LayerSummary, listed: int, per_cell: int
+    run: Run, index: int, summary: LayerSummary, listed: int, run_units: int
 ) -> LayerPart:
     layer = run.layers[index]
     idle = summary.dead_units or summary.saturated_units or ()
@@ -88,7 +88,7 @@ def _table_part(
         update_ratio=(),
         heat=None,
         saturates=summary.saturated_units is not None,
-        cells=unit_cells(seen, idle, summary.dying_units or (), per_cell) if seen.rows else None,
+        cells=unit_cells(seen, idle, summary.dying_units or (), run_units) if seen.rows else None,
     )
 
 

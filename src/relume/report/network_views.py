@@ -67,5 +67,9 @@ def _told(part: LayerPart) -> dict[str, Any]:
 
 def _certificates(dead: Sequence[DeadUnit]) -> dict[str, list[Any]]:
     """The certificates by columns: units, last firing, first silence, cause, change of weights."""
-    names = ("unit", "last_fired", "first_silent", "cause", "row_change")
-    return {name: [getattr(unit, name) for unit in dead] for name in names}
+    names = ("unit", "last_fired", "first_silent", "row_change")
+    causes = list(CAUSES)
+    return {
+        **{name: [getattr(unit, name) for unit in dead] for name in names},
+        "cause": [causes.index(unit.cause) for unit in dead],
+    }

@@ -214,14 +214,23 @@ class Document:
         """The scores on the test part, one for each target."""
         return () if self.result is None else (self.result, *self.further_results)
 
-    def drawing(self, most: int) -> "Document":
-        """Return the document with the courses of at most ``most`` layers."""
-        kept = neediest([part.summary for part in self.layers], most)
-        layers = tuple(
-            part if index in kept else replace(part, gradient_norm=(), update_ratio=(), heat=None)
-            for index, part in enumerate(self.layers)
-        )
-        return replace(self, layers=layers)
+    def drawing(self, most: int, most_cells: int | None = None) -> "Document":
+        """Return the document with the courses of fewer layers, those with the most idle units.
+
+        Args:
+            most: Layers that keep their course.
+            most_cells: Layers that keep their units as they stood at the end; all if None.
+        """
+        summaries = [part.summary for part in self.layers]
+        courses = neediest(summaries, most)
+        celled = neediest(summaries, len(summaries) if most_cells is None else most_cells)
+        layers = []
+        for index, part in enumerate(self.layers):
+            shown = part if index in celled else replace(part, cells=None)
+            if index not in courses:
+                shown = replace(shown, gradient_norm=(), update_ratio=(), heat=None)
+            layers.append(shown)
+        return replace(self, layers=tuple(layers))
 
     def to_data(self) -> dict[str, Any]:
         """Return the document as dicts, lists, strings and finite numbers; nan becomes None."""

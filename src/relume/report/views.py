@@ -1,9 +1,9 @@
 """What the page shows, part by part: texts, places and pictures made from the document."""
 
 import base64
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from relume.report import heatmap
@@ -202,8 +202,8 @@ def _lowest(document: Document) -> str:
 
 def shown_layers(document: Document) -> Sequence[LayerPart]:
     """Return the layers of which the page has pictures."""
-    drawn = [part for part in document.layers if part.heat is not None]
-    return drawn if document.columns else document.layers[:MOST_LAYERS_LISTED]
+    drawn = [part for part in document.layers if part.heat is not None or part.cells is not None]
+    return drawn or document.layers[:MOST_LAYERS_LISTED]
 
 
 def _units(document: Document) -> dict[str, Any]:
@@ -213,11 +213,13 @@ def _units(document: Document) -> dict[str, Any]:
     most_columns = heatmap.resolution(wide, len(drawn))[1]
     steps = [document.columns[0][0], document.columns[-1][1]] if document.columns else [0, 0]
     undrawn = len(document.layers) - len(shown)
+    courses = itertools.count()
     return {
         "layers": [
             {
                 **_layer(part),
                 "number": number_of,
+                "course": next(courses) if part.heat is not None else None,
                 **_picture(part, document, most_columns),
                 **cell_picture(part),
             }
@@ -228,6 +230,7 @@ def _units(document: Document) -> dict[str, Any]:
         else "",
         "cell_meaning": grouping(document),
         "is_grouped": any(part.cells and part.cells.units_per_cell > 1 for part in shown),
+        "no_course": "not drawn, to keep the page small" if drawn else "not observed",
         "row_meaning": f"a unit{_grouping(drawn)}",
         "silence": "never fired, or saturated throughout"
         if any(part.saturates for part in drawn)
@@ -256,7 +259,7 @@ def _layer(part: LayerPart) -> dict[str, Any]:
             "not once" if step is None else f"step {step:,}",
             unit_ranges([unit.unit for unit in units]),
         )
-        for step, units in groupby(by_step, key=lambda unit: unit.last_fired)
+        for step, units in itertools.groupby(by_step, key=lambda unit: unit.last_fired)
     ]
     more = f"The first {len(shown):,} of {dead:,} are listed." if dead > len(shown) else ""
     which = "units are" if dead != 1 else "unit is"
