@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relume.diagnosis.deaths import DeathGroup
 from relume.diagnosis.explain import rank
 from relume.diagnosis.finding import Finding, NotJudged, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.rules import RULES
 from relume.runs.run_file import Run
+from relume.runs.summary import LayerSummary
 
 JSON_VERSION = 1
 
@@ -22,11 +24,15 @@ class Diagnosis:
         findings: The likely root causes, the gravest first, their consequences folded under them.
         not_judged: What could not be judged, and why.
         observed: What the findings rest on, in numbers.
+        layers: How the units of each layer stand, as the rules read it; None: not kept.
+        deaths: Which units died together, likewise.
     """
 
     findings: tuple[Finding, ...]
     not_judged: tuple[NotJudged, ...]
     observed: dict[str, Any]
+    layers: tuple[LayerSummary, ...] | None = None
+    deaths: tuple[DeathGroup, ...] | None = None
 
     @property
     def worst(self) -> Severity | None:
@@ -69,7 +75,13 @@ def diagnose(run: Run, rules: Sequence[Rule] = RULES) -> Diagnosis:
             else:
                 not_judged.append(said)
     explains = {rule.code.value: frozenset(map(str, rule.explains)) for rule in rules}
-    return Diagnosis(rank(findings, explains), tuple(not_judged), _observed(reading))
+    return Diagnosis(
+        rank(findings, explains),
+        tuple(not_judged),
+        _observed(reading),
+        reading.layers,
+        reading.deaths,
+    )
 
 
 def _ask(rule: Rule, reading: Reading) -> list[Finding | NotJudged]:

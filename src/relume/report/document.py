@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from relume.diagnosis.deaths import death_groups
+from relume.diagnosis.deaths import DeathGroup, death_groups
 from relume.diagnosis.engine import Diagnosis, diagnose
 from relume.report import sentences, watched
 from relume.report.events import events
@@ -53,7 +54,8 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
     outcome = _mapping(info.result)
     results = _results(outcome)
     result, further = (results[0] if results else None), tuple(results[1:])
-    layers, columns = layer_parts(run)
+    diagnosis = diagnosis or diagnose(run)
+    layers, columns = layer_parts(run, diagnosis.layers)
     units = _unit_counts(layers)
     epoch, stopped, network = map(outcome.get, ("best_epoch", "stopped", "network"))
     best_epoch = epoch if isinstance(epoch, int) and epoch > 0 else None
@@ -61,7 +63,6 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
     saturated = _idle([part.summary.saturated_units for part in layers], layers)
     dormant = _idle([part.summary.dormant_units for part in layers], layers)
     overhead = _overhead(info.overhead)
-    diagnosis = diagnosis or diagnose(run)
     findings = shown_findings(diagnosis, run.layers)
     said = _said_of_watched(facts, saturated, dormant, overhead) or _said_of_fit(facts)
     return Document(
@@ -88,7 +89,7 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
         data=_mapping(info.data),
         environment=_mapping(info.environment),
         further_results=further,
-        deaths=death_groups(run, [part.summary for part in layers])[:MOST_DEATH_GROUPS],
+        deaths=_deaths(run, diagnosis, layers),
         not_observed=watched.not_observed(run),
         metrics=_metrics(run.metrics),
         overhead=overhead,
@@ -105,6 +106,21 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
 def _script(run: Run) -> Script:
     name = str(_mapping(run.info.data).get("name") or "")
     return Script(run.info.kind, name, bool(_mapping(run.info.settings).get("repair")))
+
+
+def _deaths(run: Run, diagnosis: Diagnosis, layers: Sequence[LayerPart]) -> tuple[DeathGroup, ...]:
+    known = diagnosis.deaths
+    if known is None:
+        known = death_groups(run, [part.summary for part in layers])
+    return tuple(
+        replace(
+            group,
+            layer=printable(group.layer, 120),
+            place=None if group.place is None else printable(group.place, 120),
+            said=printable(group.said, 600),
+        )
+        for group in known[:MOST_DEATH_GROUPS]
+    )
 
 
 def _said_of_fit(facts: sentences.Facts) -> dict[str, Any]:

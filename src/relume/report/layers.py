@@ -21,9 +21,11 @@ MOST_DEAD_LISTED = 1000
 MOST_DRAWN_LAYERS = 60
 
 
-def layer_parts(run: Run) -> tuple[tuple[LayerPart, ...], tuple[tuple[int, int], ...]]:
+def layer_parts(
+    run: Run, summaries: Sequence[LayerSummary] | None = None
+) -> tuple[tuple[LayerPart, ...], tuple[tuple[int, int], ...]]:
     """Return the layers, and the columns that their courses share."""
-    summaries = summarise_layers(run)
+    summaries = summarise_layers(run) if summaries is None else summaries
     drawn = neediest(summaries, MOST_DRAWN_LAYERS)
     widest = max((run.layers[index].units for index in drawn), default=0)
     most_rows, most_columns = resolution(widest, len(drawn))
