@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from relume import markup
+from relume.diagnosis.deaths import DeathGroup
 from relume.diagnosis.explain import rank
 from relume.diagnosis.finding import Finding, NotJudged, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.rules import RULES
 from relume.runs.run_file import Run
+from relume.runs.summary import LayerSummary
 from relume.runs.wording import count
 
 JSON_VERSION = 1
@@ -24,11 +26,15 @@ class Diagnosis:
         findings: The likely root causes, the gravest first, their consequences folded under them.
         not_judged: What could not be judged, and why.
         observed: What the findings rest on, in numbers.
+        layers: How the units of each layer stand, as the rules read it; None: not kept.
+        deaths: Which units died together, likewise.
     """
 
     findings: tuple[Finding, ...]
     not_judged: tuple[NotJudged, ...]
     observed: dict[str, Any]
+    layers: tuple[LayerSummary, ...] | None = None
+    deaths: tuple[DeathGroup, ...] | None = None
 
     @property
     def worst(self) -> Severity | None:
@@ -84,7 +90,13 @@ def diagnose(run: Run, rules: Sequence[Rule] = RULES) -> Diagnosis:
             else:
                 not_judged.append(said)
     explains = {rule.code.value: frozenset(map(str, rule.explains)) for rule in rules}
-    return Diagnosis(rank(findings, explains), tuple(not_judged), _observed(reading))
+    return Diagnosis(
+        rank(findings, explains),
+        tuple(not_judged),
+        _observed(reading),
+        reading.layers,
+        reading.deaths,
+    )
 
 
 def _ask(rule: Rule, reading: Reading) -> list[Finding | NotJudged]:

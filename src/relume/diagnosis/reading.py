@@ -61,6 +61,14 @@ class Reading:
         return death_groups(self.run, self.layers)
 
     @cached_property
+    def deaths_of_layers(self) -> dict[str, list[DeathGroup]]:
+        """The same by the name of the layer."""
+        groups: dict[str, list[DeathGroup]] = {layer.name: [] for layer in self.layers}
+        for group in self.deaths:
+            groups[group.layer].append(group)
+        return groups
+
+    @cached_property
     def windows(self) -> tuple[Window, ...]:
         """The windows in which a step was measured."""
         return tuple(window for window in self.run.windows if window.armed_steps)

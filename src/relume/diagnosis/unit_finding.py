@@ -64,7 +64,7 @@ def unit_finding(
 
 def story(reading: Reading, layer: LayerSummary, *, latest: bool = False) -> tuple[int | None, str]:
     """Return when the largest group of dead units of a layer fell silent, or the last, and why."""
-    groups = [group for group in reading.deaths if group.layer == layer.name]
+    groups = reading.deaths_of_layers[layer.name]
     if not groups:
         return None, ""
     last = max(group.first_silent for group in groups)

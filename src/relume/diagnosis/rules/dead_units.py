@@ -69,7 +69,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 
 
 def _found(reading: Reading, layer: LayerSummary, dead: tuple[int, ...]) -> Finding:
-    groups = [group for group in reading.deaths if group.layer == layer.name]
+    groups = reading.deaths_of_layers[layer.name]
     sudden = sum(len(group.units) for group in groups if group.cause in SUDDEN)
     return unit_finding(
         Code.DEAD_UNITS,
