@@ -23,7 +23,7 @@ MOVED = 0.3
 EXCESS = 3.0
 """An update is large that moved a row this many times as far as the usual ones together may."""
 WHOLE = 1.0
-"""And so is one that moved it by its own norm a step, even where such updates are the usual ones."""
+"""And so is one that moved it by its own norm a step, even where such updates are usual."""
 RATE_JUMP = 2.5
 """A rate more than this many times that of the step before, and its median so far, jumped."""
 SPIKE = 5.0
