@@ -1,3 +1,22 @@
 """What stands beside the tests and is run by them, in processes of its own."""
 
+import pytest
+
+from tests.integration.report_visit import CHROMIUM
+
 collect_ignore = ["framework_stage", "run_stage", "scripts", "warm_stage", "watched_scripts"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM.exists():
+        pytest.skip("needs a browser: install the Debian package chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()

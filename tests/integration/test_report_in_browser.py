@@ -8,54 +8,14 @@ from pathlib import Path
 import pytest
 
 from relume.report.document import build_document
-from relume.report.html import write_report
 from relume.runs.query import read_run
 from relume.runs.records import Layer
+from tests.integration.report_visit import CONTRASTS, Visit
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 FACTORY = Path(__file__).parents[1] / "unit" / "report" / "run_factory.py"
 HOSTILE = '</script><img src=x onerror="window.ran=1;alert(1)">{{7*7}}'
-
-CONTRASTS = """() => {
-  const rgb = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
-    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = rgb(getComputedStyle(at).backgroundColor);
-      if (colour.length === 3 || colour[3] > 0) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim()) continue;
-    if (["SCRIPT", "NOSCRIPT"].includes(element.tagName)) continue;
-    const [a, b] = [rgb(getComputedStyle(element).color), ground(element)].map(light);
-    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), walker.currentNode.data.trim()]);
-  }
-  return found;
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip("needs a browser: install the Debian package chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -68,47 +28,13 @@ def run(factory, tmp_path_factory):
     return read_run(factory["write_run"](tmp_path_factory.mktemp("digits") / "run.sqlite"))
 
 
-class Visit:
-    """A page opened from disk; what it asked for and what went wrong is kept."""
-
-    def __init__(self, browser, run, folder, **context):
-        self.path = folder / "report.html"
-        write_report(run, self.path)
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        self.requests, self.faults = [], []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.faults.append(message.text))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.faults.append(dialog.message))
-        self.page.goto(self.path.as_uri())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
-
-    def hover_cell(self, layer, row, column, rows, columns):
-        frame = self.page.locator(".heat img").nth(layer)
-        frame.scroll_into_view_if_needed()
-        box = frame.bounding_box()
-        frame.hover(
-            position={
-                "x": box["width"] * (column + 0.5) / columns,
-                "y": box["height"] * (row + 0.5) / rows,
-            }
-        )
-        readout = self.page.locator(".heat .readout").nth(layer)
-        readout.filter(has_text="unit").wait_for()
-        return readout.inner_text()
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_it_opens_from_disk_asks_for_nothing_and_logs_nothing(browser, run, tmp_path, theme, width):
     viewport = {"width": width, "height": 800}
-    with Visit(browser, run, tmp_path, color_scheme=theme, viewport=viewport) as visit:
+    with Visit(
+        browser, build_document(run), tmp_path, color_scheme=theme, viewport=viewport
+    ) as visit:
         page = visit.page
         page.locator(".chart canvas").nth(5).wait_for()
         assert page.title() == "digits – Relume report"
@@ -127,7 +53,7 @@ def test_it_opens_from_disk_asks_for_nothing_and_logs_nothing(browser, run, tmp_
 
 def test_the_heat_map_reads_out_the_record(browser, run, tmp_path):
     document = build_document(run)
-    with Visit(browser, run, tmp_path) as visit:
+    with Visit(browser, build_document(run), tmp_path) as visit:
         image = visit.page.locator(".heat img").first
         columns = image.evaluate("image => image.naturalWidth")
         for layer, row, window in ((0, 0, 55), (0, 64, 3), (1, 1, 10), (1, 127, 59), (2, 30, 30)):
@@ -160,7 +86,7 @@ def test_rows_of_a_wide_layer_say_how_many_units_they_hold(browser, factory, tmp
         layers=(Layer("wide", "relu", 1030, True, "w"),), deaths={(0, 7): 1}, windows=3
     )
     run = read_run(factory["write_run"](tmp_path / "run.sqlite", training))
-    with Visit(browser, run, tmp_path) as visit:
+    with Visit(browser, build_document(run), tmp_path) as visit:
         text = visit.hover_cell(0, 343, 7, 344, 15)
         other = visit.hover_cell(0, 1, 7, 344, 15)
     assert text.startswith("1 unit (place 1,030 of 1,030 from the top) · steps 6–10 · firing on")
@@ -168,7 +94,7 @@ def test_rows_of_a_wide_layer_say_how_many_units_they_hold(browser, factory, tmp
 
 
 def test_curves_read_out_the_record(browser, run, tmp_path):
-    with Visit(browser, run, tmp_path) as visit:
+    with Visit(browser, build_document(run), tmp_path) as visit:
         plot = visit.page.locator("[data-chart=loss] .plot")
         plot.focus()
         visit.page.keyboard.press("End")
@@ -191,7 +117,7 @@ def test_curves_read_out_the_record(browser, run, tmp_path):
 
 
 def test_the_keyboard_walks_through_the_cells(browser, run, tmp_path):
-    with Visit(browser, run, tmp_path) as visit:
+    with Visit(browser, build_document(run), tmp_path) as visit:
         visit.page.locator(".frame").nth(1).focus()
         readout = visit.page.locator(".heat .readout").nth(1)
         visit.page.keyboard.press("ArrowRight")
@@ -210,7 +136,7 @@ def test_hostile_names_stay_text(browser, factory, tmp_path):
         result=factory["RESULT"] | {"metric": HOSTILE, "network": HOSTILE, "stopped": HOSTILE},
     )
     run = read_run(factory["write_run"](tmp_path / "run.sqlite", training, info=info))
-    with Visit(browser, run, tmp_path) as visit:
+    with Visit(browser, build_document(run), tmp_path) as visit:
         visit.page.locator(".chart canvas").nth(5).wait_for()
         visit.hover_cell(0, 0, 0, 8, 20)
         assert visit.page.evaluate("window.ran") is None
@@ -220,7 +146,7 @@ def test_hostile_names_stay_text(browser, factory, tmp_path):
 
 
 def test_no_foreign_script_would_run(browser, run, tmp_path):
-    with Visit(browser, run, tmp_path) as visit:
+    with Visit(browser, build_document(run), tmp_path) as visit:
         visit.page.evaluate(
             "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran=1\">')"
         )
@@ -234,7 +160,7 @@ def test_no_foreign_script_would_run(browser, run, tmp_path):
 
 
 def test_without_script_the_pictures_and_words_remain(browser, run, tmp_path):
-    with Visit(browser, run, tmp_path, java_script_enabled=False) as visit:
+    with Visit(browser, build_document(run), tmp_path, java_script_enabled=False) as visit:
         assert visit.page.locator("noscript").inner_text().startswith("The curves need JavaScript")
         boxes = [image.bounding_box() for image in visit.page.locator(".heat img").all()]
         assert len(boxes) == 3
@@ -243,7 +169,7 @@ def test_without_script_the_pictures_and_words_remain(browser, run, tmp_path):
 
 
 def test_paper_is_white_in_every_theme(browser, run, tmp_path):
-    with Visit(browser, run, tmp_path, color_scheme="dark") as visit:
+    with Visit(browser, build_document(run), tmp_path, color_scheme="dark") as visit:
         visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         visit.page.emulate_media(media="print", color_scheme="dark")
         assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == (
@@ -257,7 +183,7 @@ def test_paper_is_white_in_every_theme(browser, run, tmp_path):
 
 def test_an_unfinished_run_opens_too(browser, factory, tmp_path):
     path = factory["write_run"](tmp_path / "run.sqlite", ended=False, epochs=0)
-    with Visit(browser, read_run(path), tmp_path) as visit:
+    with Visit(browser, build_document(read_run(path)), tmp_path) as visit:
         visit.page.locator("[data-chart=loss] canvas").wait_for()
         assert visit.page.locator("[data-chart=score]").inner_text().endswith("not observed")
         assert visit.page.get_by_text("The run has not said that it ended").is_visible()
@@ -265,7 +191,7 @@ def test_an_unfinished_run_opens_too(browser, factory, tmp_path):
 
 
 def test_a_change_of_theme_repaints_the_curves(browser, run, tmp_path):
-    with Visit(browser, run, tmp_path, color_scheme="light") as visit:
+    with Visit(browser, build_document(run), tmp_path, color_scheme="light") as visit:
         canvas = visit.page.locator("[data-chart=rate] canvas")
         canvas.wait_for()
         light = canvas.evaluate("canvas => canvas.toDataURL()")
@@ -283,7 +209,9 @@ def watched_run(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_a_watched_training_opens_with_its_deaths_and_scores(browser, watched_run, tmp_path, width):
-    with Visit(browser, watched_run, tmp_path, viewport={"width": width, "height": 800}) as visit:
+    with Visit(
+        browser, build_document(watched_run), tmp_path, viewport={"width": width, "height": 800}
+    ) as visit:
         page = visit.page
         page.locator("[data-chart=metric-0] canvas").wait_for()
         deaths = page.locator("#deaths")
@@ -301,7 +229,7 @@ def test_a_watched_training_opens_with_its_deaths_and_scores(browser, watched_ru
 def test_a_watched_training_reads_out_its_scores_and_saturated_units(
     browser, watched_run, tmp_path
 ):
-    with Visit(browser, watched_run, tmp_path) as visit:
+    with Visit(browser, build_document(watched_run), tmp_path) as visit:
         plot = visit.page.locator("[data-chart=metric-0] .plot")
         plot.focus()
         visit.page.keyboard.press("End")

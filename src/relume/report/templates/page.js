@@ -137,7 +137,7 @@
       Object.assign(line.style, { left: `${plot.over.offsetLeft + x}px`, top: `${top}px`, height: `${plot.over.offsetTop + plot.over.clientHeight - top}px` });
       made.push(line);
       if (!labelled) return;
-      if (chip && x - chip.x < 74) {
+      if (chip && x - chip.x < 66) {
         chip.events.push(event);
         return;
       }
@@ -164,7 +164,7 @@
     button.title = told;
     button.setAttribute("aria-label", told);
     const left = plot.over.offsetLeft + x - 4;
-    if (x > plot.over.clientWidth - 74) button.style.right = "0";
+    if (x > plot.over.clientWidth - 66) button.style.right = "0";
     else button.style.left = `${Math.max(0, left)}px`;
   }
 
