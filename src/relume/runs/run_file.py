@@ -94,7 +94,8 @@ def read_file(path: Path) -> Run:
     try:
         with closing(_connect(path)) as connection:
             schema.check_version(connection, str(path))
-            connection.execute("BEGIN")  # the parts below belong to the same moment
+            # One transaction: the parts below belong to the same moment.
+            connection.execute("BEGIN")
             return _read(path, connection)
     except (sqlite3.Error, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise RunFileError(f"{path} is not a readable run file: {error}") from error
