@@ -40,7 +40,7 @@ net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
 optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
 x, y = torch.randn(64, 8), torch.randint(0, 2, (64,))
 bad_steps = 0
-while bad_steps < 400:
+while bad_steps < 150:
     loss = nn.functional.cross_entropy(net(x), y)
     if bad_steps or pathlib.Path("break-it").exists():
         if not bad_steps:
