@@ -139,7 +139,12 @@
     requestAnimationFrame(() => {
       const due = waiting;
       waiting = null;
-      apply(due);
+      try {
+        apply(due);
+      } catch (error) { // better the whole page anew than half of a change
+        console.error(error);
+        if (performance.now() > 10_000) location.reload();
+      }
     });
   }
 
