@@ -41,7 +41,10 @@ def test_imports_go_down_only():
     assert done.returncode == 0, done.stdout
 
 
-HEAVY = ["torch", "pandas", "sklearn", "matplotlib", "polars", "scipy", "plotext", "PIL", "jinja2"]
+HEAVY = [
+    "torch", "pandas", "sklearn", "matplotlib", "polars", "scipy", "plotext", "PIL", "jinja2",
+    "starlette", "uvicorn",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The live page in a real browser, served by a real process, written by others."""
 
 import json
+import os
 import re
 import runpy
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -38,7 +40,7 @@ net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
 optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
 x, y = torch.randn(64, 8), torch.randint(0, 2, (64,))
 bad_steps = 0
-while bad_steps < 400:
+while bad_steps < 150:
     loss = nn.functional.cross_entropy(net(x), y)
     if bad_steps or pathlib.Path("break-it").exists():
         if not bad_steps:
@@ -173,7 +175,9 @@ def test_a_page_follows_its_run_and_leaves_the_reader_alone(server, place, facto
         assert visit.faults == []
 
 
-def test_a_closed_list_stays_closed(server, place, factory, browser):
+def test_a_closed_list_stays_closed_and_a_silent_training_is_called_so(
+    server, place, factory, browser
+):
     training = factory["Training"](windows=120, deaths={(0, 1): 5, (0, 2): 9, (1, 4): 12})
     run = Growing(factory, place / "closed", training)
     run.grow(8)
@@ -188,6 +192,11 @@ def test_a_closed_list_stays_closed(server, place, factory, browser):
         after = details.evaluate_all("all => all.map((one) => one.open)")
         assert before
         assert after[: len(before)] == before
+        an_hour_ago_s = time.time() - 3600
+        for path in (place / "closed").iterdir():
+            os.utime(path, (an_hour_ago_s, an_hour_ago_s))
+        page.locator("#live-said", has_text="Waiting for the training").wait_for()
+        page.locator("#live-more", has_text="step 190 · nothing new for 1 h").wait_for()
         assert visit.faults == []
     run.end("interrupted")
 

@@ -20,7 +20,7 @@ def live(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN",
             help="Run files, or folders that hold them. [default: all below this folder]",
             show_default=False,
         ),

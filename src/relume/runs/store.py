@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
@@ -284,13 +284,9 @@ class RunWriter:
 
     def close(self) -> None:
         """Fold the log into the one file and close it; closing twice is allowed."""
-        try:
-            with _reporting(self.path):
-                fold_log(self._connection)
-        except sqlite3.ProgrammingError:
-            return  # closed before
-        finally:
-            self._connection.close()
+        closing_twice = suppress(sqlite3.ProgrammingError)
+        with closing_twice, closing(self._connection), _reporting(self.path):
+            fold_log(self._connection)
 
     def _put(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
         for row in rows:

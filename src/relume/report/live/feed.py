@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,14 +45,28 @@ class Followed:
     left_at_s: float = field(default_factory=time.monotonic)
     looked_at_s: float = 0.0
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a browser waits for its page."""
+        return self.watchers > 0 and self.page.contents is None
+
     def is_due(self, now_s: float, *, is_listed: bool) -> bool:
         """Whether it should be read: it is shown and has changed, or was not read for it yet."""
         if self.watchers:
-            return self.page.contents is None or self.run.has_changed
+            return self.is_awaited or self.run.has_changed
         if not is_listed or now_s - self.looked_at_s < LOOK_AROUND_S:
             return False
         self.looked_at_s = now_s
         return self.run.has_changed
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What came of reading a run, and the CPU seconds that took."""
+
+    card: Card
+    contents: Contents | None
+    cost_s: float
 
 
 class Feed:
@@ -100,57 +114,64 @@ class Feed:
             now_s = time.monotonic()
             if self._searches and now_s >= self._search_at_s:
                 await self._search()
-            due = self._next(now_s) if self._pace.is_ready(now_s) else None
+            due = self._next(now_s, only_awaited=not self._pace.is_ready(now_s))
             if due is None:
                 await asyncio.sleep(TICK_S)
                 continue
-            cost_s = await asyncio.to_thread(self._read, due)
-            self._pace.note(cost_s=cost_s, now_s=time.monotonic())
+            read = await asyncio.to_thread(self._read, due)
+            self._pace.note(cost_s=read.cost_s, now_s=time.monotonic())
+            due.card = read.card
+            if read.contents is not None:
+                due.page.put(read.contents)
             self._put_list()
             self._tell()
 
     async def _search(self) -> None:
-        began_s = time.thread_time()
-        found = await asyncio.to_thread(runs_under, self._folder)
+        found, cost_s = await asyncio.to_thread(_timed_search, self._folder)
         there = set(found)
         self.runs = {
             key: each for key, each in self.runs.items() if each.watchers or each.run.path in there
         }
         self._add(found)
-        took_s = time.thread_time() - began_s
-        self._search_at_s = time.monotonic() + max(LOOK_AROUND_S, 50 * took_s)
+        self._search_at_s = time.monotonic() + max(LOOK_AROUND_S, 50 * cost_s)
         self._tell()
 
-    def _next(self, now_s: float) -> Followed | None:
-        """Return the run to read next: shown ones first, of these the one that waits longest."""
-        due = [each for each in self.runs.values() if each.is_due(now_s, is_listed=self.is_listed)]
+    def _next(self, now_s: float, *, only_awaited: bool) -> Followed | None:
+        """Return the run to read next: what a browser waits for, then what one shows."""
         for each in self.runs.values():
             if not each.watchers and now_s - each.left_at_s > KEPT_S:
                 each.page.contents = None
-        return min(due, key=lambda each: (not each.watchers, each.looked_at_s), default=None)
+        due = [
+            each
+            for each in self.runs.values()
+            if (each.is_awaited if only_awaited else each.is_due(now_s, is_listed=self.is_listed))
+        ]
+        return min(
+            due,
+            key=lambda each: (not each.is_awaited, not each.watchers, each.looked_at_s),
+            default=None,
+        )
 
     @property
     def is_listed(self) -> bool:
         """Whether a browser shows the list."""
         return self.list_watchers > 0
 
-    def _read(self, followed: Followed) -> float:
-        """Read a run and render it where it is shown; return the CPU seconds that took."""
+    def _read(self, followed: Followed) -> "_Read":
+        """Read a run, and render it if it is shown; changes nothing that others see."""
         began_s = time.thread_time()
-        run, page = followed.run, followed.page
+        run = followed.run
         followed.looked_at_s = time.monotonic()
         document = run.read()
         if document is None:
-            before = page.contents or Contents({})
-            page.put(replace(before, note=run.fault))
-            followed.card = replace(followed.card, gravest=run.fault)
+            card = replace(followed.card, status="cannot be read", tone="bad", gravest=run.fault)
+            contents = replace(followed.page.contents or Contents({}), note=run.fault)
         else:
-            followed.card = card_of(
-                document, name=run.name, key=followed.key, written_at_s=run.written_at_s
-            )
+            card = card_of(document, name=run.name, key=followed.key, written_at_s=run.written_at_s)
+            contents = None
             if followed.watchers:
-                page.put(self._renderer.contents(document))
-        return time.thread_time() - began_s
+                contents = replace(self._renderer.contents(document), written_at_s=run.written_at_s)
+        return _Read(card, contents, time.thread_time() - began_s)
 
     def _put_list(self) -> None:
         cards = [each.card for each in self.runs.values()]
@@ -186,7 +207,7 @@ class Feed:
 
     async def changes(
         self, followed: Followed | None, seen: str
-    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """Yield what changes on a page, from a place on: at most ten times a second."""
         with self.watching(followed) as page:
             while True:
@@ -198,6 +219,12 @@ class Feed:
                 seen = page.place
                 yield seen, message
                 await asyncio.sleep(TICK_S)
+
+
+def _timed_search(folder: Path) -> tuple[list[Path], float]:
+    began_s = time.thread_time()
+    found = runs_under(folder)
+    return found, time.thread_time() - began_s
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -22,6 +22,7 @@ class Contents:
         status: Of the run, such as ``running``; empty where there is no single run.
         steps: How far it is.
         note: What is to be said beside it, such as that the file cannot be read.
+        written_at_s: When the run was last written to, in seconds since 1970; 0 if there is none.
     """
 
     sections: Mapping[str, str]
@@ -29,6 +30,17 @@ class Contents:
     status: str = ""
     steps: int = 0
     note: str = ""
+    written_at_s: float = 0.0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What is said of the whole page, as plain data."""
+        return {
+            "status": self.status,
+            "steps": self.steps,
+            "note": self.note,
+            "written": self.written_at_s,
+        }
 
 
 def sections_of(html: str) -> dict[str, str]:
@@ -115,9 +127,7 @@ class LivePage:
         message = {
             "order": list(contents.sections),
             "changed": changed,
-            "status": contents.status,
-            "steps": contents.steps,
-            "note": contents.note,
+            **contents.state,
         }
         if self._data_changed_at > since:
             message["data"] = contents.data

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -90,12 +89,7 @@ class Renderer:
         pairs: Sequence[tuple[str, str]] = (),
     ) -> Answer:
         contents = Contents({}) if page is None or page.contents is None else page.contents
-        state: dict[str, Any] = {
-            "place": "" if page is None else page.place,
-            "status": contents.status,
-            "steps": contents.steps,
-            "note": contents.note,
-        }
+        state = {"place": "" if page is None else page.place, **contents.state}
         own = () if page is None else (self._live,)
         html = self._templates.get_template("live.html.j2").render(
             title=title,

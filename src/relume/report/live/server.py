@@ -6,7 +6,7 @@ import re
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -149,8 +149,10 @@ def _stream(feed: "Feed", followed: "Followed | None", request: Request) -> Resp
     seen = request.query_params.get("seen", "")
 
     async def events() -> AsyncIterator[dict[str, str]]:
-        async for place, message in feed.changes(followed, seen):
-            yield {"event": "change", "id": place, "data": json.dumps(message, allow_nan=False)}
+        async with aclosing(feed.changes(followed, seen)) as changes:
+            async for place, message in changes:
+                data = json.dumps(message, allow_nan=False)
+                yield {"event": "change", "id": place, "data": data}
 
     return EventSourceResponse(events(), headers=HEADERS)
 

@@ -5,7 +5,7 @@
   const bar = document.getElementById("live-bar");
   const said = document.getElementById("live-said");
   const more = document.getElementById("live-more");
-  const now = { place: first.place, status: first.status, steps: first.steps, note: first.note, at: Date.now(), isLost: false };
+  const now = { ...first, isLost: null }; // null: not connected so far
 
   // ---- what the server sent, beside what the page's scripts and the reader made of it ----------
 
@@ -116,7 +116,7 @@
     putInOrder(message.order);
     putFocusBack(focus);
     if (message.data) window.relume?.show(message.data);
-    Object.assign(now, { status: message.status, steps: message.steps, note: message.note, at: Date.now() });
+    Object.assign(now, { status: message.status, steps: message.steps, note: message.note, written: message.written });
     say();
     sayAges();
     choose();
@@ -139,7 +139,12 @@
     requestAnimationFrame(() => {
       const due = waiting;
       waiting = null;
-      apply(due);
+      try {
+        apply(due);
+      } catch (error) { // better the whole page anew than half of a change
+        console.error(error);
+        if (performance.now() > 10_000) location.reload();
+      }
     });
   }
 
@@ -169,24 +174,27 @@
   const ENDED = { finished: "Training ended", interrupted: "Training ended: interrupted", failed: "Training ended: failed" };
   const put = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
-  function age(seconds) {
+  function duration(seconds) {
     const whole = Math.max(0, Math.round(seconds));
-    if (whole < 60) return `${whole} s ago`;
-    if (whole < 3600) return `${Math.floor(whole / 60)} min ago`;
-    return whole < 86400 ? `${Math.floor(whole / 3600)} h ago` : `${Math.floor(whole / 86400)} d ago`;
+    if (whole < 60) return `${whole} s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} min`;
+    return whole < 86400 ? `${Math.floor(whole / 3600)} h` : `${Math.floor(whole / 86400)} d`;
   }
 
+  const since = (written) => Date.now() / 1000 - written;
+
   function say() {
+    if (now.isLost === null) return;
     const ended = ENDED[now.status];
-    bar.dataset.state = now.isLost ? "lost" : ended ? "ended" : "live";
-    put(said, now.isLost ? "Connection lost, retrying" : now.note || ended || "Live");
-    const seconds = (Date.now() - now.at) / 1000;
-    const quiet = seconds < 10 ? "" : ` · nothing new for ${age(seconds).replace(" ago", "")}`;
-    put(more, now.steps ? `step ${now.steps.toLocaleString("en-US")}${ended || now.isLost ? "" : quiet}` : "");
+    const quiet = now.written && !ended ? since(now.written) : 0;
+    bar.dataset.state = now.isLost ? "lost" : ended ? "ended" : quiet > 60 ? "quiet" : "live";
+    put(said, now.isLost ? "Connection lost, retrying" : now.note || ended || (quiet > 60 ? "Waiting for the training" : "Live"));
+    const news = quiet > 10 && !now.isLost ? ` · nothing new for ${duration(quiet)}` : "";
+    put(more, now.steps ? `step ${now.steps.toLocaleString("en-US")}${news}` : "");
   }
 
   function sayAges() {
-    document.querySelectorAll("time[data-at]").forEach((one) => put(one, age(Date.now() / 1000 - Number(one.dataset.at))));
+    document.querySelectorAll("time[data-at]").forEach((one) => put(one, `${duration(since(Number(one.dataset.at)))} ago`));
   }
 
   // ---- two of the list --------------------------------------------------------------------------

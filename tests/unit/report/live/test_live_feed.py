@@ -75,6 +75,46 @@ def test_the_list_reads_all_runs_and_takes_up_new_ones(renderer, two_runs, digit
     assert all(each.page.contents is None for each in feed.runs.values())
 
 
+def test_a_damaged_run_says_so_until_it_is_whole(renderer, digits_file, tmp_path):
+    (tmp_path / "run.sqlite").write_bytes(b"no run file")
+    feed = Feed([tmp_path], tmp_path, renderer)
+    (followed,) = feed.runs.values()
+
+    async def watch():
+        messages = []
+        async for _, message in feed.changes(followed, ""):
+            messages.append(message)
+            if len(messages) == 1:
+                assert followed.card.status == "cannot be read"
+                shutil.copy(digits_file, tmp_path / "run.sqlite")
+            else:
+                return messages
+        return None
+
+    damaged, whole = following(feed, watch())
+    assert "run.sqlite is not a readable run file" in damaged["note"]
+    assert damaged["changed"] == {}
+    assert whole["note"] == ""
+    assert "findings" in whole["changed"]
+    assert followed.card.status == "finished"
+
+
+def test_a_page_is_forgotten_when_nobody_looks_at_it(renderer, digits_file, monkeypatch):
+    monkeypatch.setattr("relume.report.live.feed.KEPT_S", 0.1)
+    feed = Feed([digits_file.parent], digits_file.parent, renderer)
+    (followed,) = feed.runs.values()
+
+    async def look_twice():
+        place = (await feed.first_contents(followed)).place
+        await asyncio.sleep(0.5)
+        assert followed.page.contents is None
+        return (await anext(feed.changes(followed, place)))[1]
+
+    message = following(feed, look_twice())
+    assert message["steps"] == 300
+    assert set(message["changed"]) == set(followed.page.contents.sections)
+
+
 def test_messages_come_at_most_ten_times_a_second(renderer, factory, tmp_path):
     training = factory.Training(windows=200)
     writer = RunWriter(tmp_path / "run.sqlite")
