@@ -81,7 +81,7 @@ def test_it_brings_the_command_and_names_the_extras(contents):
 
 
 def test_starting_costs_little():
-    """A slice of ``benchmarks.start_up``: shares of torch's import, which hold on a busy machine."""
+    """A slice of ``benchmarks.start_up``, in shares of torch's import: machines are busy."""
     found = figures(measure(rounds=1))
     torch_s = found["bare_s"]["least"]
     assert found["help_s"]["least"] < 0.5 * torch_s
