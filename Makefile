@@ -8,7 +8,7 @@ DEMO   ?= relume-demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test demo bench clinic docs clean
+.PHONY: help setup check fix test demo bench clinic docs wheel install clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,14 @@ clinic: $(READY) ## judge the findings on trainings of known truth
 
 docs: $(READY) ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
+
+wheel: $(READY) ## build the wheel into dist/
+	rm -rf build/lib* build/bdist* build/temp*
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/relume-*.whl
+
+install: wheel ## try the wheel in an empty environment (minutes, gigabytes)
+	$(BIN)/python -m benchmarks.wheel
 
 clean: ## remove everything that the targets above made
 	rm -rf $(VENV) src/relume/kernels/_native.*.so build dist site .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis relume-demo

@@ -1,10 +1,13 @@
 """Facts as JSON: how a run file keeps them."""
 
+import builtins
 import json
 import math
+import types
+from collections import abc
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from relume.errors import RunFileError
 from relume.runs.facts import (
@@ -56,8 +59,9 @@ def from_json(kind: str, text: str) -> Fact | None:
         given = json.loads(text)
         parts = {part.name: part.type for part in fields(known)}
         values = {name: _read(given[name], parts[name]) for name in given if name in parts}
+        _check(values, parts)
         return known(**values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RunFileError(f"a fact of kind {kind!r} is damaged ({error})") from error
 
 
@@ -82,6 +86,27 @@ def _read(value: Any, kind: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _number(each) for name, each in value.items()}
     return _number(value) if kind is float else value
+
+
+def _check(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if not _is_of(value, kinds[name]):
+            raise TypeError(f"its {name} is {str(value)[:40]!r}")
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Return whether a value is of the kind that a part of a fact is declared to be."""
+    arguments = get_args(kind)
+    match get_origin(kind):
+        case types.UnionType:
+            return any(_is_of(value, each) for each in arguments)
+        case builtins.tuple:
+            return isinstance(value, tuple) and all(_is_of(each, arguments[0]) for each in value)
+        case abc.Mapping:
+            return isinstance(value, Mapping)
+    if kind in (int, float):
+        return isinstance(value, int if kind is int else int | float)
+    return isinstance(value, kind)
 
 
 def _number(value: Any) -> Any:

@@ -47,7 +47,7 @@ class AppliedRemedy:
         """Return what ``to_row`` gave."""
         step, action, plan, evidence, verdict, gain, low, high, kept = row
         return cls(
-            step=int(step),
+            step=_step(step),
             action=str(action),
             plan=_mapping(plan),
             evidence=_mapping(evidence),
@@ -67,6 +67,12 @@ def _mapping(text: str) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
         raise TypeError(f"a remedy is described by {type(value).__name__}, not by names and values")
+    return value
+
+
+def _step(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"a remedy was applied at step {str(value)[:40]!r}")
     return value
 
 

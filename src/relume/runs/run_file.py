@@ -34,6 +34,9 @@ from relume.runs.remedies import AppliedRemedy
 
 F = TypeVar("F")
 
+MOST_WHOLE = 2**53
+"""Of counts and steps: beyond, sums of them would be exact no more."""
+
 _DAMAGE = (
     sqlite3.Error, TypeError, ValueError, ArithmeticError, LookupError, MemoryError, RecursionError,
 )  # fmt: skip
@@ -158,7 +161,9 @@ def read_layers(connection: sqlite3.Connection) -> tuple[Layer, ...]:
     """Return the layers of an open run file, in their order."""
     rows = connection.execute("SELECT * FROM layers ORDER BY id")
     return tuple(
-        Layer(str(name), str(activation), int(units), bool(can_die), owner, *_place(added))
+        Layer(
+            str(name), str(activation), _whole(units), bool(can_die), _text(owner), *_place(added)
+        )
         for _, name, activation, units, can_die, owner, *added in rows
     )
 
@@ -178,11 +183,12 @@ def read_window(connection: sqlite3.Connection, layers: Sequence[Layer], first_s
     ).fetchall()
     if head is None or len(rows) != len(layers):
         raise RunFileError(f"the window at step {first_step} is incomplete")
-    last_step, armed_steps, loss, learning_rate = head
+    last_step, armed_steps = map(_whole, head[:2])
+    loss, learning_rate = head[2:]
     # After step and layer: three counts, the units, and moments, one fewer in version 1.
     parts = tuple(
         LayerWindow(
-            schema.unpack_activity(row[2:5], row[5], layer.units),
+            schema.unpack_activity([*map(_whole, row[2:5])], row[5], layer.units),
             *map(schema.unpack_moments, row[6:]),
         )
         for layer, row in zip(layers, rows, strict=True)
@@ -190,7 +196,7 @@ def read_window(connection: sqlite3.Connection, layers: Sequence[Layer], first_s
     moments = schema.unpack_moments(loss)
     weights = _read_weights(connection, first_step)
     return Window(
-        first_step, last_step, armed_steps, moments, _number(learning_rate), parts, weights
+        _whole(first_step), last_step, armed_steps, moments, _number(learning_rate), parts, weights
     )
 
 
@@ -205,7 +211,7 @@ def _read_weights(connection: sqlite3.Connection, first_step: int) -> tuple[Weig
 
 def _place(added: Sequence[Any]) -> tuple[str | None, bool]:
     """Return place and saturation of a layer; version 1 had no such columns."""
-    return (added[0], bool(added[1])) if added else (None, False)
+    return (_text(added[0]), bool(added[1])) if added else (None, False)
 
 
 def read_info(connection: sqlite3.Connection) -> RunInfo:
@@ -225,7 +231,9 @@ def read_info(connection: sqlite3.Connection) -> RunInfo:
 
 def _read_epochs(connection: sqlite3.Connection) -> tuple[Epoch, ...]:
     rows = connection.execute("SELECT * FROM epochs ORDER BY epoch")
-    return tuple(Epoch(*row[:2], *map(_number, row[2:6]), *row[6:]) for row in rows)
+    return tuple(
+        Epoch(*map(_whole, row[:2]), *map(_number, row[2:6]), *map(_whole, row[6:])) for row in rows
+    )
 
 
 def read_lifetimes(
@@ -247,14 +255,14 @@ def read_examination(
         "SELECT rows, positions, gradient_positions, units FROM examination ORDER BY layer"
     ).fetchall()
     return tuple(
-        schema.unpack_activity(counts, blob, layer.units)
+        schema.unpack_activity([*map(_whole, counts)], blob, layer.units)
         for layer, (*counts, blob) in zip(layers, rows, strict=False)
     )
 
 
 def _read_held_out_rows(connection: sqlite3.Connection) -> int:
     (rows,) = connection.execute("SELECT MIN(held_out_rows) FROM examination").fetchone()
-    return int(rows or 0)
+    return _whole(rows or 0)
 
 
 def _read_losses(connection: sqlite3.Connection) -> dict[int, dict[str, float]]:
@@ -262,7 +270,7 @@ def _read_losses(connection: sqlite3.Connection) -> dict[int, dict[str, float]]:
     losses: dict[int, dict[str, float]] = {}
     if connection.execute(there).fetchone() is not None:
         for epoch, name, mean in connection.execute("SELECT epoch, name, mean FROM losses"):
-            losses.setdefault(int(epoch), {})[str(name)] = _number(mean)
+            losses.setdefault(_whole(epoch), {})[str(name)] = _number(mean)
     return losses
 
 
@@ -282,7 +290,7 @@ def _read_added(connection: sqlite3.Connection, layers: Sequence[Layer]) -> dict
             ),
             "metrics": read_metrics(connection),
             "unobserved": tuple(
-                Unobserved(str(what), str(place) or None, int(count))
+                Unobserved(str(what), str(place) or None, _whole(count))
                 for what, place, count in missed
             ),
         }
@@ -294,7 +302,7 @@ def read_metrics(connection: sqlite3.Connection) -> tuple[Metric, ...]:
     if schema.version_of(connection) == 1:
         return ()
     rows = connection.execute("SELECT name, step, value FROM metrics ORDER BY name, number")
-    return tuple(Metric(str(name), int(step), _number(value)) for name, step, value in rows)
+    return tuple(Metric(str(name), _whole(step), _number(value)) for name, step, value in rows)
 
 
 def _read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -312,7 +320,7 @@ def _read_facts(connection: sqlite3.Connection) -> dict[str, Any]:
         "weights": tuple(str(name) for (name,) in names),
         "curve": _read_curve(connection),
         "scores": tuple(
-            Score(int(step), str(phase), int(rows), _number(loss), _number(right))
+            Score(_whole(step), str(phase), _whole(rows), _number(loss), _number(right))
             for step, phase, rows, loss, right in scores
         ),
     }
@@ -332,9 +340,22 @@ def _read_curve(connection: sqlite3.Connection) -> Curve:
     if row is None:
         return Curve.empty()
     bucket_steps, buckets, packed = row
-    parts = schema.unpack_arrays(packed, buckets, 5)
+    parts = schema.unpack_arrays(packed, _whole(buckets), 5)
     losses, least, greatest, rates = (part.astype(np.float64) for part in parts[:4])
-    return Curve(int(bucket_steps), losses, least, greatest, rates, parts[4].astype(np.int64))
+    return Curve(
+        max(1, _whole(bucket_steps)), losses, least, greatest, rates, parts[4].astype(np.int64)
+    )
+
+
+def _whole(value: Any) -> int:
+    """Return a count or a step; SQLite keeps whatever was put into a column."""
+    if not isinstance(value, int) or not 0 <= value <= MOST_WHOLE:
+        raise ValueError(f"a count or step is {str(value)[:40]!r}")
+    return value
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _number(value: float | None) -> float:
