@@ -43,8 +43,10 @@ bench: $(READY) ## measure what Relume costs, beside its bare twin
 clinic: $(READY) ## judge the findings on trainings of known truth
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.clinic
 
-docs: $(READY) ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+docs: $(READY) ## build the documentation into site/, and check its links and slow examples
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python docs/check_site.py site
+	$(BIN)/python -m docs.outputs --slow
 
 clean: ## remove everything that the targets above made
 	rm -rf $(VENV) src/relume/kernels/_native.*.so build dist site .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis relume-demo

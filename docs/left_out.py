@@ -1,0 +1,24 @@
+"""The commands of the pages that the tests do not run, each with its reason."""
+
+SLOW: dict[tuple[str, str], str] = {
+    (
+        "tutorial.md",
+        r"relume cure --metric-regex 'accuracy (\S+)' --budget 12 -- python train.py --lr 0.3",
+    ): ("it runs the training a dozen times"),
+}
+"""By page and command: run by ``make docs``, and its output compared then."""
+
+NOT_RUN: dict[tuple[str, str], str] = {
+    ("index.md", "pip install ."): "the tests run in an environment where it is installed",
+    ("index.md", r"relume cure --metric-regex 'accuracy (\S+)' -- python train.py"): (
+        "two dozen runs; the tutorial has one of them, with its output"
+    ),
+    ("guides/run.md", "relume run -- torchrun --nproc-per-node 2 train.py"): (
+        "its processes would be two that know nothing of each other; launchers are tested apart"
+    ),
+    (
+        "guides/cure.md",
+        r"relume cure --metric-regex 'accuracy (\S+)' -- python train.py --epochs 8",
+    ): "two dozen runs; the tutorial has one of them, with its output",
+}
+"""By page and command, or first line of a block: run by nobody."""
