@@ -17,6 +17,7 @@ _HOMES = {
     "load_model": "relume.training.model_folder",
     "read_run": "relume.runs.query",
     "watch": "relume.watching",
+    "load_ipython_extension": "relume.integrations.notebook",
     "metric": "relume.watching",
     "nn": "relume",
     "ReLUClassifier": "relume.training.estimator",

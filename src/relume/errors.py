@@ -10,7 +10,8 @@
         ├── SettingsError       an option or configuration file that makes no sense
         ├── ModelFormatError    a model folder that is not one of ours, or is damaged
         ├── RunFileError        a run file that is not one of ours, or is damaged
-        └── OutputError         a place that cannot be written
+        ├── OutputError         a place that cannot be written
+        └── MissingExtraError   a library that only this wants is not installed; an ImportError too
 
 Every message is one line that says what is wrong, where, what was given and what to do.
 """
@@ -53,6 +54,25 @@ class RunFileError(UserError):
 
 class OutputError(UserError):
     """A place that cannot be written."""
+
+
+class MissingExtraError(UserError, ImportError):
+    """A library that is wanted for this alone is not installed.
+
+    Args:
+        what: What wants it.
+        library: The library, as it is imported.
+        extra: The extra of Relume's that brings it.
+
+    Example:
+        >>> str(MissingExtraError("relume.integrations.skorch", "skorch", "skorch"))
+        "relume.integrations.skorch wants skorch, which is not there; pip install 'relume[skorch]'"
+    """
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(
+            f"{what} wants {library}, which is not there; pip install 'relume[{extra}]'"
+        )
 
 
 class UnknownNameError(UserError):

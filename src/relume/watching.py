@@ -15,6 +15,7 @@ from torch import nn
 import relume
 from relume.errors import RunFileError, SettingsError
 from relume.files import free_folder, writing_to
+from relume.observe.attendance import ending_of_process
 from relume.observe.recorder import Recorder
 from relume.observe.run_place import (
     RunPlace,
@@ -91,6 +92,8 @@ class Watch:
 
     Attributes:
         fault: The first fault of ours, if any.
+        said: What there is to say of the training once it has ended, in lines: how the units stand,
+            the gravest findings, and where the report is.
 
     Example:
         >>> import tempfile, torch
@@ -108,6 +111,7 @@ class Watch:
     def __init__(self, settings: WatchSettings, model: nn.Module | None = None) -> None:
         self.settings = settings
         self.fault: Exception | None = None
+        self.said: tuple[str, ...] = ()
         self._model = model
         self._path: Path | None = None
         self._recorder: Recorder | None = None
@@ -129,12 +133,12 @@ class Watch:
         """
         if self._recorder is not None or self._outer is not None:
             return self
-        self._outer = _active()
+        self._outer = active_watch()
         if self._outer is None:
             self._recorder = self._begin()
             if self._recorder is not None:
                 _ACTIVE.append(self)
-                atexit.register(self.stop)
+                atexit.register(self._stop_at_exit)
         return self
 
     def _begin(self) -> Recorder | None:
@@ -176,7 +180,7 @@ class Watch:
         if recorder is None:
             return None
         _ACTIVE.clear()
-        atexit.unregister(self.stop)
+        atexit.unregister(self._stop_at_exit)
         for part in (self._end_repair, recorder.stop, lambda: self._close(recorder, status)):
             try:
                 part()
@@ -186,6 +190,9 @@ class Watch:
         self.fault = recorder.fault
         self._tell_fault()
         return self._report()
+
+    def _stop_at_exit(self) -> None:
+        self.stop("finished" if hasattr(sys, "ps1") else ending_of_process())
 
     def _end_repair(self) -> None:
         repair, self._repair = self._repair, None
@@ -213,6 +220,13 @@ class Watch:
         if path is None:
             raise RunFileError("nothing is recorded: no training step was seen so far")
         return read_run(path)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how the units stand so far, and what was found."""
+        from relume.report.cell import run_cell
+
+        folder = self.folder
+        return run_cell(lambda: self.run, None if folder is None else folder / PAGE_NAME)
 
     def record_metric(self, name: str, value: float) -> None:
         """Record a score at the present step; ``relume.metric`` does it for the active watch."""
@@ -295,11 +309,14 @@ class Watch:
         if self.folder is None or not self.settings.report:
             return None
         try:
+            from relume.report.closing import closing_lines
             from relume.report.document import build_document
             from relume.report.html import write_page
 
             page = self.folder / PAGE_NAME
-            write_page(build_document(self.run), page)
+            document = build_document(self.run)
+            write_page(document, page)
+            self.said = closing_lines(document, page)
         except Exception as error:  # noqa: BLE001
             self.fault = self.fault or error
             self._tell_fault()
@@ -329,7 +346,8 @@ _ACTIVE: list[Watch] = []
 """The one watch of this process that records, if any: it patches what the process has but once."""
 
 
-def _active() -> Watch | None:
+def active_watch() -> Watch | None:
+    """Return the watch of this process that records; None if none does."""
     return _ACTIVE[0] if _ACTIVE else None
 
 
@@ -346,13 +364,22 @@ def watch(model: nn.Module | None = None, **settings: Any) -> Watch:
     Raises:
         SettingsError: A setting is unknown or makes no sense.
     """
+    return Watch(settings_of(**settings), model).start()
+
+
+def settings_of(**settings: Any) -> WatchSettings:
+    """Return settings by their names, with ``out`` in full: a script may change its folder.
+
+    Raises:
+        SettingsError: A setting is unknown or makes no sense.
+    """
     known = WatchSettings.__dataclass_fields__
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise SettingsError(f"watch has no setting {unknown[0]!r}; it has {', '.join(known)}")
     if settings.get("out") is not None:
-        settings["out"] = Path(settings["out"]).absolute()  # wherever the script goes later
-    return Watch(WatchSettings(**settings), model).start()
+        settings["out"] = Path(settings["out"]).absolute()
+    return WatchSettings(**settings)
 
 
 def metric(name: str, value: float) -> None:
@@ -362,6 +389,6 @@ def metric(name: str, value: float) -> None:
         name: Of the score, for example ``accuracy``.
         value: Any number.
     """
-    active = _active()
+    active = active_watch()
     if active is not None:
         active.record_metric(name, value)

@@ -1,3 +1,3 @@
 """What stands beside the tests and is run by them, in processes of its own."""
 
-collect_ignore = ["run_stage", "scripts", "warm_stage", "watched_scripts"]
+collect_ignore = ["framework_stage", "run_stage", "scripts", "warm_stage", "watched_scripts"]

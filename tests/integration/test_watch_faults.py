@@ -64,7 +64,8 @@ DOORS = {
     "Recorder.__init__", "Watch.__init__", "Watch.__enter__", "Watch.__exit__", "Watch.start",
     "Watch.stop", "Watch._stopped", "Watch._tell_fault", "Watch._report", "Watch.record_metric",
     "WatchSettings.__init__",
-    "WatchSettings.__post_init__", "watch", "metric", "_active", "_guarded", "_status",
+    "WatchSettings.__post_init__", "Watch._stop_at_exit", "watch", "settings_of", "metric",
+    "active_watch", "_guarded", "_status",
 }  # fmt: skip
 """What catches the faults, or is called by a person before anything is watched."""
 

@@ -13,10 +13,15 @@ import typer
 
 import relume
 from relume.cli.activations import activations
+from relume.cli.clean import clean
 from relume.cli.cure import cure
 from relume.cli.diagnose import diagnose
+from relume.cli.diff import diff
 from relume.cli.examine import examine
+from relume.cli.export import export
 from relume.cli.fit import fit
+from relume.cli.live import live
+from relume.cli.ls import ls
 from relume.cli.predict import predict
 from relume.cli.report import report
 from relume.cli.revive import revive
@@ -25,7 +30,8 @@ from relume.cli.run import run as run_command
 from relume.errors import RelumeError
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    fit, run_command, predict, examine, diagnose, cure, revive, report, rules, activations,
+    fit, run_command, predict, examine, diagnose, cure, revive, report, live, diff, export, ls, clean,
+    rules, activations,
 )  # fmt: skip
 
 EXIT_OF_CTRL_C = 130

@@ -2,24 +2,22 @@
 
 import json as json_format
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from relume.cli.console import console, show
 from relume.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
     from relume.nn.curve import Curve
     from relume.nn.facts import Activation, Paper
 
-PLAIN_WIDTH = 132  # of a table that goes to a file or a pipe
 WIDE = 116  # from here on the table has all its columns
 LEGEND = """\
 dies: a unit can sit where its output is constant and its gradient exactly 0.
@@ -66,29 +64,14 @@ def _write_png(entry: "Activation", path: Path) -> None:
     write_activation_png(entry, sample_curve(entry, points=2001), path)
 
 
-def _console() -> Console:
-    """Return the terminal, or plain lines of a fixed width where there is none."""
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        return Console(highlight=False, width=PLAIN_WIDTH)
-    return console
-
-
-def _print(console: Console, *parts: RenderableType) -> None:
-    """Print, without the blanks that a table leaves at the end of its lines."""
-    with console.capture() as captured:
-        console.print(*parts, sep="\n")
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
-
-
 def _show_all(*, as_json: bool) -> None:
     if as_json:
         from relume.nn.registry import activations as catalogue
 
         _print_json([_record(entry) for entry in catalogue()])
         return
-    console = _console()
-    _print(console, _table(wide=console.width >= WIDE), LEGEND)
+    target = console()
+    show(target, _table(wide=target.width >= WIDE), LEGEND)
 
 
 def _table(*, wide: bool) -> Table:
@@ -121,18 +104,18 @@ def _table(*, wide: bool) -> Table:
 def _show_one(entry: "Activation") -> None:
     from relume.nn.curve import sample_curve
 
-    console = _console()
+    target = console()
     heading = Text.assemble((entry.name, "bold"), f"   {entry.facts.plain}\n")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     for label, text in _lines(entry):
         grid.add_row(label, Text(text))
-    if console.encoding.lower().startswith("utf"):
-        plot = _plot(sample_curve(entry, points=1201), min(console.width, PLOT_WIDTH))
+    if target.encoding.lower().startswith("utf"):
+        plot = _plot(sample_curve(entry, points=1201), min(target.width, PLOT_WIDTH))
     else:
-        plot = Text(f"No plot: this terminal's encoding is {console.encoding}, not UTF-8.")
-    _print(console, heading, grid, "", plot)
+        plot = Text(f"No plot: this terminal's encoding is {target.encoding}, not UTF-8.")
+    show(target, heading, grid, "", plot)
 
 
 def _lines(entry: "Activation") -> list[tuple[str, str]]:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 QUIET, NO_REPORT, FAIL_ON = "--quiet", "--no-report", "--fail-on"
-MOST_SAID = 3
-"""Findings that are told at once; all of them are in the report."""
 
 
 def close(place: RunPlace, *, quiet: bool, report: bool, fail_on: str | None = None) -> int:
@@ -24,7 +22,9 @@ def close(place: RunPlace, *, quiet: bool, report: bool, fail_on: str | None = N
     files = place.run_files()
     if not files:
         return 0
-    lines, failed = [f"run file: {_shown(files[0])}"], ""
+    from relume.report.closing import shown_path
+
+    lines, failed = [f"run file: {shown_path(files[0])}"], ""
     if report or fail_on is not None:
         from relume.diagnosis.engine import diagnose
         from relume.diagnosis.fail_on import failed_on, parse_conditions
@@ -37,7 +37,7 @@ def close(place: RunPlace, *, quiet: bool, report: bool, fail_on: str | None = N
         failed = failed_on(diagnosis.findings, parse_conditions(fail_on)) if fail_on else ""
     if len(files) > 1:
         lines.append(
-            f"{len(files)} processes trained; each has a run file in {_shown(files[0].parent)}"
+            f"{len(files)} processes trained; each has a run file in {shown_path(files[0].parent)}"
         )
     if failed:
         lines.append(f"failed on {failed}")
@@ -48,19 +48,13 @@ def close(place: RunPlace, *, quiet: bool, report: bool, fail_on: str | None = N
 
 def _reported(run: "Run", diagnosis: "Diagnosis", page: Path) -> list[str]:
     """Write the page, and return what is said of it."""
+    from relume.report.closing import closing_lines
     from relume.report.document import build_document
     from relume.report.html import write_page
 
     document = build_document(run, diagnosis)
     write_page(document, page)
-    grave = [each for each in document.findings if each.severity != "note"]
-    said = [f"{each.severity} {each.code}: {each.said}" for each in grave[:MOST_SAID]]
-    return [document.headline, *said, f"report: {_shown(page)}"]
-
-
-def _shown(path: Path) -> Path:
-    """Return a path as seen from where the person is."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return [*closing_lines(document, page)]
 
 
 def main(options: list[str]) -> int:

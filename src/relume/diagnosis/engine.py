@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relume import markup
 from relume.diagnosis.explain import rank
 from relume.diagnosis.finding import Finding, NotJudged, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.rules import RULES
 from relume.runs.run_file import Run
+from relume.runs.wording import count
 
 JSON_VERSION = 1
 
@@ -33,6 +35,11 @@ class Diagnosis:
         """The gravest severity; None where nothing was found."""
         return max((each.severity for each in self.findings), key=lambda s: s.rank, default=None)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the findings, what follows from them, and what to do."""
+        title = f"{count(len(self.findings), 'finding')}" if self.findings else "nothing found"
+        return markup.card(title, *(_shown(each) for each in self.findings))
+
     def to_json(self, run: Run) -> dict[str, Any]:
         """Return plain JSON data: run, observed, not_observed, findings."""
         return {
@@ -46,6 +53,14 @@ class Diagnosis:
             "not_judged": [{"code": each.code, "reason": each.reason} for each in self.not_judged],
             "findings": [each.to_json() for each in self.findings],
         }
+
+
+def _shown(finding: Finding) -> str:
+    more = [f"cause: {finding.cause}"] if finding.cause else []
+    more += [f"so: {each.message} [{each.code}]" for each in finding.consequences]
+    more += [f"try: {each.text} ({each.safety})" for each in finding.remedies[:2]]
+    text = f"{finding.severity} {finding.code}: {finding.message}"
+    return markup.note(finding.severity, text, more)
 
 
 def diagnose(run: Run, rules: Sequence[Rule] = RULES) -> Diagnosis:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 _INNER = tuple(f"{module.__path__[0]}/" for module in (sys.modules["torch"], sys.modules["relume"]))
+_KERAS = "/keras/src/"
 
 Codes = dict[int, tuple[CodeType, int]]
 """By id: functions, kept so that no other gets the id, and whether they are the user's."""
@@ -287,8 +288,8 @@ def _kind_of_code(code: CodeType) -> int:
 
 
 def is_inner_file(path: str) -> bool:
-    """Whether a file is torch's or ours."""
-    return path.startswith(_INNER)
+    """Whether a file is torch's, ours, or of Keras, which calls torch for its users."""
+    return path.startswith(_INNER) or _KERAS in path
 
 
 def place_of(frame: FrameType) -> str:

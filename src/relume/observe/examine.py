@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relume import markup
 from relume.errors import DataError, SettingsError
 from relume.observe.intercept import Interception, Switch
 from relume.observe.model_tap import armed
@@ -21,6 +22,7 @@ from relume.observe.tally import Tally
 from relume.observe.tap import ArmedTap
 from relume.observe.unobserved import Unobserved
 from relume.runs.records import Layer, UnitActivity
+from relume.runs.wording import count
 
 DORMANT_SHARE = 0.025
 """A unit whose mean magnitude is at most this share of its layer's mean is dormant."""
@@ -119,6 +121,37 @@ class Examination:
     unobserved: tuple[tuple[str, str, int], ...] = ()
     clean_score: float | None = None
     noise: tuple[NoisePoint, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a row for each layer, and what was not observed."""
+        headings = [
+            "layer",
+            "activation",
+            "units",
+            "dead",
+            "fire at most on (95 %)",
+            "saturated",
+            "dormant",
+        ]
+        missed = [
+            markup.line(f"not observed: {what} {place} ({times:,} times)")
+            for what, place, times in self.unobserved
+        ]
+        rows = [_row(layer) for layer in self.layers]
+        title = f"{count(len(self.layers), 'layer')} on {count(self.rows, 'row')}"
+        return markup.card(title, markup.table(headings, rows), *missed)
+
+
+def _row(found: ExaminedLayer) -> list[object]:
+    return [
+        found.layer.name,
+        found.layer.activation,
+        f"{found.layer.units:,}",
+        "cannot die" if found.dead is None else f"{len(found.dead):,}",
+        f"3/{found.rows:,} of rows" if found.dead and found.rows > 3 else "",
+        "cannot be" if found.saturated is None else f"{len(found.saturated):,}",
+        f"{len(found.dormant):,}",
+    ]
 
 
 def examine(

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from relume.observe.calls import caller_of
+
 _WRAPPERS = re.compile(r"(^|\.)(module|_orig_mod|_fsdp_wrapped_module)(?=\.|$)")
 """What wrappers (data parallel, compiled, sharded) put between a module and its name."""
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -50,7 +52,8 @@ class Names:
             for own, parameter in module.named_parameters(recurse=False):
                 is_usual = own in {"weight", "bias"} or isinstance(module, _RECURRENT)
                 part = "" if is_usual else own
-                label = ".".join(p for p in (full, part) if p)
+                layer = keras_layer(module, own)
+                label = ".".join(p for p in (full if layer is None else prefix, layer or part) if p)
                 self._parameters.setdefault(id(parameter), label or own)
 
     def of_module(self, module: nn.Module | None) -> str:
@@ -66,6 +69,37 @@ class Names:
         """Return a name that no site has so far: ``#2`` is put behind the second of a name."""
         self._taken[name] = count = self._taken.get(name, 0) + 1
         return name if count == 1 else f"{name}#{count}"
+
+
+def keras_layer(module: nn.Module, own: str) -> str | None:
+    """Return the name of the layer of a weight that Keras holds; None for other weights.
+
+    Keras keeps weights in dictionaries, under paths such as ``sequential/hidden/kernel``.
+
+    Example:
+        >>> import torch
+        >>> weights = nn.ParameterDict({"sequential/block/hidden/kernel": torch.ones(2, 2)})
+        >>> keras_layer(weights, "sequential/block/hidden/kernel")
+        'block.hidden'
+        >>> keras_layer(nn.Linear(2, 2), "weight") is None
+        True
+    """
+    if not isinstance(module, nn.ParameterDict) or "/" not in own:
+        return None
+    *model, layer, _ = own.split("/")
+    return ".".join([*model[1:], layer])
+
+
+def keras_layer_called() -> str | None:
+    """Return the name of the Keras layer whose call we are in, if any; weights do not tell."""
+    frame = caller_of(1)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "call" and "/keras/src/layers/" in code.co_filename:
+            name = getattr(frame.f_locals.get("self"), "name", None)
+            return name if isinstance(name, str) else None
+        frame = frame.f_back
+    return None
 
 
 def plain_name(name: str) -> str:

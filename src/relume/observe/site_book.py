@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from relume.observe.naming import Names
+from relume.observe.naming import Names, keras_layer_called
 from relume.observe.rectifiers import Reading, Silence
 from relume.observe.tally import Tally
 from relume.observe.unobserved import Unobserved
@@ -76,6 +76,7 @@ class SiteBook:
         name = self._names.of_module(module)
         if is_module and name:
             return name
+        owner = owner or keras_layer_called()
         if owner:
             return f"{reading.activation}({owner})"
         return f"{reading.activation} in {name or place or 'the script'}"

@@ -7,7 +7,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from relume.observe.naming import Names, plain_name
+from relume.observe.naming import Names, keras_layer, plain_name
 from relume.observe.plain import is_plain, oddity
 from relume.observe.sharding import sharded_parts
 from relume.observe.unobserved import Unobserved
@@ -106,7 +106,9 @@ class WeightBook:
                     if id(tensor) in seen or not self._is_readable(tensor):
                         continue
                     seen.add(id(tensor))
-                    name = _joined(label, own_name)
+                    layer = keras_layer(module, own_name)
+                    held_by = label if layer is None else _joined(prefix, layer)
+                    name = _joined(held_by, own_name.rpartition("/")[2])
                     counts[name] = count = counts.get(name, 0) + 1
                     name = name if count == 1 else f"{name}#{count}"
                     yield Weight(name, tensor, module, own_name)

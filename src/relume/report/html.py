@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -61,20 +60,22 @@ def _render(document: Document) -> str:
         for name in ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
     }
     uplot = f"/*\n{vendor['uPlot.LICENSE.txt']}*/\n{vendor['uPlot.iife.min.js']}"
-    legend = heatmap.legend()
     environment = jinja2.Environment(
         loader=jinja2.DictLoader(text), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("page.html.j2").render(
-        document=document,
-        policy=_policy(uplot, text["page.js"]),
-        styles=Markup(vendor["uPlot.min.css"] + _painted(text["page.css"], legend)),  # noqa: S704
+        policy=policy(uplot, text["page.js"]),
+        styles=Markup(vendor["uPlot.min.css"] + painted(text["page.css"])),  # noqa: S704
         uplot=Markup(uplot),  # noqa: S704
         script=Markup(text["page.js"]),  # noqa: S704
-        page_data=_embedded(page_data(document)),
-        legend=legend,
-        **page_views(document),
+        page_data=embedded(page_data(document)),
+        **main_values(document),
     )
+
+
+def main_values(document: Document) -> dict[str, Any]:
+    """Return the values that the contents of a page, ``main.html.j2``, are filled with."""
+    return {"document": document, "legend": heatmap.legend(), **page_views(document)}
 
 
 def page_data(document: Document) -> dict[str, Any]:
@@ -111,8 +112,8 @@ def page_data(document: Document) -> dict[str, Any]:
     }
 
 
-def _policy(*scripts: str) -> str:
-    """Nothing is loaded, and no script runs but the two that belong to the page."""
+def policy(*scripts: str) -> str:
+    """Return the policy of a page that loads nothing and runs no script but those given."""
     digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
@@ -121,15 +122,17 @@ def _policy(*scripts: str) -> str:
     )
 
 
-def _embedded(data: Any) -> Markup:
-    """JSON inside a script element: nothing in it can end the element."""
+def embedded(data: Any) -> Markup:
+    """Return JSON for inside of a script element: nothing in it can end the element."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704
 
 
-def _painted(css: str, legend: Mapping[str, Any]) -> str:
+def painted(css: str) -> str:
+    """Return the page's styles with the colours of the heat maps in them."""
+    legend = heatmap.legend()
     stops = ",".join(f"rgb({r} {g} {b})" for r, g, b in legend["stops"])
     red, green, blue = legend["silent"]
     return css.replace("STOPS", stops).replace("SILENT", f"rgb({red} {green} {blue})")

@@ -7,11 +7,12 @@ from relume.errors import RunFileError
 from relume.runs.run_file import Run, read_file
 from relume.runs.shards import merge_shards
 
-__all__ = ["RUN_FILE", "Run", "read_run"]
+__all__ = ["RUN_FILE", "SHARD", "Run", "read_run"]
 
 RUN_FILE = "run.sqlite"
 
-_SHARD = re.compile(r"run-(rank)?(\d+)\.sqlite")
+SHARD = re.compile(r"run-(rank)?(\d+)\.sqlite")
+"""The names of what other processes of a run write beside it."""
 
 
 def read_run(path: Path) -> Run:
@@ -53,6 +54,6 @@ def _shards_beside(path: Path) -> list[Path]:
     if path.name != RUN_FILE or not path.parent.is_dir():
         return []
     matches = [
-        (match, each) for each in path.parent.iterdir() if (match := _SHARD.fullmatch(each.name))
+        (match, each) for each in path.parent.iterdir() if (match := SHARD.fullmatch(each.name))
     ]
     return [each for match, each in sorted(matches, key=lambda m: (not m[0][1], int(m[0][2])))]

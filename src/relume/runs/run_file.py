@@ -3,8 +3,8 @@
 import json
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,11 @@ from relume.runs.records import (
 from relume.runs.remedies import AppliedRemedy
 
 F = TypeVar("F")
+
+_DAMAGE = (
+    sqlite3.Error, TypeError, ValueError, ArithmeticError, LookupError, MemoryError, RecursionError,
+)  # fmt: skip
+"""What reading a file can come to that holds other things than were written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,23 +94,47 @@ def read_file(path: Path) -> Run:
     Raises:
         RunFileError: If the file is missing, not a run file, of a newer version, or damaged.
     """
+    with reading(path) as connection:
+        return _read(path, connection)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a run file for reading: all that is read inside belongs to the same moment.
+
+    Raises:
+        RunFileError: If the file is missing, not a run file, of a newer version, or damaged; also
+            for what only turns out to be damaged inside.
+    """
     if not path.is_file():
         raise RunFileError(f"there is no run file at {path}")
     try:
         with closing(_connect(path)) as connection:
             schema.check_version(connection, str(path))
-            # One transaction: the parts below belong to the same moment.
-            connection.execute("BEGIN")
-            return _read(path, connection)
-    except (sqlite3.Error, TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise RunFileError(f"{path} is not a readable run file: {error}") from error
+            connection.execute("BEGIN")  # the parts below belong to the same moment
+            yield connection
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RunFileError(f"{path} is not a readable run file: {reason}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open for reading; a file without a log beside it also from a place that cannot be written."""
-    settled = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
-    uri = f"{path.resolve().as_uri()}?mode=ro{settled}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
+    """Open for reading; a file without a log beside it also from a place that cannot be written.
+
+    One with a log may be growing, and its writer cannot end while it is open here: it is copied
+    into memory, which is far quicker than reading it.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if not path.with_name(path.name + "-wal").exists():
+        return sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as source:
+            source.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def _read(path: Path, connection: sqlite3.Connection) -> Run:
@@ -113,12 +142,12 @@ def _read(path: Path, connection: sqlite3.Connection) -> Run:
     firsts = connection.execute("SELECT first_step FROM windows ORDER BY first_step").fetchall()
     return Run(
         path=path,
-        info=_read_info(connection),
+        info=read_info(connection),
         layers=layers,
         windows=tuple(read_window(connection, layers, first) for (first,) in firsts),
         epochs=_read_epochs(connection),
-        lifetimes=_read_lifetimes(connection, layers),
-        examination=_read_examination(connection, layers),
+        lifetimes=read_lifetimes(connection, layers),
+        examination=read_examination(connection, layers),
         held_out_rows=_read_held_out_rows(connection),
         losses=_read_losses(connection),
         **_read_added(connection, layers),
@@ -179,10 +208,19 @@ def _place(added: Sequence[Any]) -> tuple[str | None, bool]:
     return (added[0], bool(added[1])) if added else (None, False)
 
 
-def _read_info(connection: sqlite3.Connection) -> RunInfo:
-    known = {part.name for part in fields(RunInfo)}
+def read_info(connection: sqlite3.Connection) -> RunInfo:
+    """Return what an open run file says of the run as a whole.
+
+    Raises:
+        TypeError: If a part is of another kind than it must be.
+    """
+    kinds = {part.name: str if part.type is str else dict for part in fields(RunInfo)}
     rows = connection.execute("SELECT key, value FROM info").fetchall()
-    return RunInfo(**{key: json.loads(value) for key, value in rows if key in known})
+    parts = {key: json.loads(value) for key, value in rows if key in kinds}
+    for key, value in parts.items():
+        if not isinstance(value, kinds[key]):
+            raise TypeError(f"its {key} is {type(value).__name__}, expected {kinds[key].__name__}")
+    return RunInfo(**parts)
 
 
 def _read_epochs(connection: sqlite3.Connection) -> tuple[Epoch, ...]:
@@ -190,9 +228,10 @@ def _read_epochs(connection: sqlite3.Connection) -> tuple[Epoch, ...]:
     return tuple(Epoch(*row[:2], *map(_number, row[2:6]), *row[6:]) for row in rows)
 
 
-def _read_lifetimes(
+def read_lifetimes(
     connection: sqlite3.Connection, layers: Sequence[Layer]
 ) -> tuple[Lifetimes, ...]:
+    """Return the lifetimes of the units of each layer; fewer where layers have none."""
     rows = connection.execute("SELECT units FROM lifetimes ORDER BY layer").fetchall()
     return tuple(
         Lifetimes(*(part.astype(np.int64) for part in schema.unpack_arrays(blob, layer.units, 3)))
@@ -200,9 +239,10 @@ def _read_lifetimes(
     )
 
 
-def _read_examination(
+def read_examination(
     connection: sqlite3.Connection, layers: Sequence[Layer]
 ) -> tuple[UnitActivity, ...]:
+    """Return what the units did at the final weights, by layer; empty if not examined."""
     rows = connection.execute(
         "SELECT rows, positions, gradient_positions, units FROM examination ORDER BY layer"
     ).fetchall()
@@ -231,7 +271,6 @@ def _read_added(connection: sqlite3.Connection, layers: Sequence[Layer]) -> dict
     if schema.version_of(connection) == 1:
         return {}
     deaths = connection.execute("SELECT units FROM deaths ORDER BY layer").fetchall()
-    metrics = connection.execute("SELECT name, step, value FROM metrics ORDER BY name, number")
     missed = connection.execute("SELECT what, place, count FROM unobserved ORDER BY what, place")
     return (
         _read_facts(connection)
@@ -241,15 +280,21 @@ def _read_added(connection: sqlite3.Connection, layers: Sequence[Layer]) -> dict
                 schema.unpack_deaths(blob, layer.units)
                 for layer, (blob,) in zip(layers, deaths, strict=False)
             ),
-            "metrics": tuple(
-                Metric(str(name), int(step), _number(value)) for name, step, value in metrics
-            ),
+            "metrics": read_metrics(connection),
             "unobserved": tuple(
                 Unobserved(str(what), str(place) or None, int(count))
                 for what, place, count in missed
             ),
         }
     )
+
+
+def read_metrics(connection: sqlite3.Connection) -> tuple[Metric, ...]:
+    """Return what the script recorded, name by name; version 1 had no such table."""
+    if schema.version_of(connection) == 1:
+        return ()
+    rows = connection.execute("SELECT name, step, value FROM metrics ORDER BY name, number")
+    return tuple(Metric(str(name), int(step), _number(value)) for name, step, value in rows)
 
 
 def _read_facts(connection: sqlite3.Connection) -> dict[str, Any]:

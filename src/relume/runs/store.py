@@ -19,6 +19,7 @@ from relume.errors import OutputError, RunFileError
 from relume.runs import schema
 from relume.runs.fact_json import kind_of, to_json
 from relume.runs.facts import Fact
+from relume.runs.log_folding import fold_log
 from relume.runs.loss_curve import Curve
 from relume.runs.records import (
     Deaths,
@@ -276,7 +277,7 @@ class RunWriter:
         """Fold the log into the one file and close it; closing twice is allowed."""
         try:
             with _reporting(self.path):
-                self._connection.execute("PRAGMA journal_mode = DELETE")
+                fold_log(self._connection)
         except sqlite3.ProgrammingError:
             return  # closed before
         finally:

@@ -41,3 +41,18 @@ def times(ratio: float) -> str:
         ('8.4', '0.012', '12,346')
     """
     return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def size_shown(size: int) -> str:
+    """Return a number of bytes with two digits or more.
+
+    Example:
+        >>> size_shown(512), size_shown(2048), size_shown(64 << 20)
+        ('512 B', '2.0 KB', '64 MB')
+    """
+    amount, unit = float(size), "B"
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"

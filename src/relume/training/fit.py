@@ -55,6 +55,7 @@ from relume.training.recipe import threads_for, usual_init
 from relume.training.reconstruction import Reconstruction, judge_reconstruction
 from relume.training.repair_bench import FitBench
 from relume.training.repairs import Repairs
+from relume.training.result_cell import result_cell
 from relume.training.run_info import run_info
 from relume.training.settings import FitSettings
 from relume.training.several import (
@@ -102,6 +103,10 @@ class FitResult:
     def run(self) -> Run:
         """The record of the training, read from its file."""
         return read_run(self.folder / RUN_NAME)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: scores, and how the units stand."""
+        return result_cell(self.status, self.verdicts, self.folder / RUN_NAME)
 
 
 class Audience:

@@ -27,6 +27,7 @@ from relume.training.own_examination import bounded
 from relume.training.own_loop import Given, OwnLoop, Step, Watcher
 from relume.training.own_settings import OwnSettings
 from relume.training.own_updates import Updater, check_optimizer
+from relume.training.result_cell import result_cell
 from relume.training.stopping import StopRequest, stop_on_signals
 
 EPOCHS = 10
@@ -61,6 +62,10 @@ class OwnResult:
     def run(self) -> Run:
         """The record of the training, read from its file."""
         return read_run(self.folder / RUN_NAME)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: scores, and how the units stand."""
+        return result_cell(self.status, (), self.folder / RUN_NAME)
 
 
 class Silence:

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import numpy as np
@@ -395,3 +396,24 @@ def test_names_that_are_not_valid_unicode_do_not_stop_the_writer(path):
     assert run.layers[0].place == "a?.py"
     assert run.unobserved == (Unobserved("a?.py", "a?.py", 1),)
     assert 1000 <= len(run.metrics) <= 2000
+
+
+def test_who_reads_a_file_for_long_does_not_keep_its_writer_from_ending(writer, path, monkeypatch):
+    monkeypatch.setattr("relume.runs.log_folding.LONGEST_FOLD_S", 0.05)
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT COUNT(*) FROM windows").fetchone()
+        writer.close()
+        assert path.with_name(path.name + "-wal").exists()
+    assert read_run(path).info.status == "running"
+
+
+def test_reading_a_file_that_grows_lets_go_of_it_before_it_is_read(writer, path, monkeypatch):
+    def close_the_writer(*_):
+        began_s = time.monotonic()
+        writer.close()
+        assert time.monotonic() - began_s < 1
+        assert not path.with_name(path.name + "-wal").exists()
+
+    monkeypatch.setattr("relume.runs.schema.check_version", close_the_writer)
+    assert read_run(path).info.status == "running"

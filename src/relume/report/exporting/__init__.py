@@ -1,0 +1,1 @@
+"""A run handed to other tools: plain files, and the trackers that people use already."""
