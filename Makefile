@@ -47,6 +47,7 @@ docs: $(READY) ## build the documentation into site/, and check its links and sl
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python docs/check_site.py site
 	$(BIN)/python -m docs.outputs --slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/docs/test_rule_examples.py -o 'python_functions=mending_*'
 
 clean: ## remove everything that the targets above made
 	rm -rf $(VENV) src/relume/kernels/_native.*.so build dist site .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis relume-demo

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docs.left_out import ELSEWHERE
+
 PAGES = Path(__file__).parent
 EXAMPLES = PAGES / "examples"
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -70,8 +72,9 @@ class Block:
 
 
 def written_pages() -> list[Path]:
-    """Return the pages that are written by hand and have blocks; examples of rules are apart."""
-    paths = [path for path in sorted(PAGES.rglob("*.md")) if EXAMPLES not in path.parents]
+    """Return the pages written by hand that have blocks to run; examples of rules are apart."""
+    apart = {PAGES / name for name in ELSEWHERE} | set(EXAMPLES.iterdir())
+    paths = [path for path in sorted(PAGES.rglob("*.md")) if path not in apart]
     return [path for path in paths if _FENCE.search(path.read_text("utf-8"))]
 
 

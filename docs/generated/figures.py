@@ -12,7 +12,6 @@ from relume.remedies.actions import ACTIONS
 
 ROOT = Path(__file__).parents[2]
 _NAMED = re.compile(r"\{\{ ([\w.]+) \}\}")
-DENSE = "mlp 784-256-256-10, batch 128"
 LIMITS = "## What it cannot do yet\n"
 
 
@@ -43,18 +42,13 @@ def _validation(key: str) -> str:
 
 def _overhead() -> str:
     """Return what watching costs in CPU time, one network a column."""
-    first, later = (
-        result(name)["CPU time more than bare"] for name in ("overhead", "overhead-with-facts")
+    networks = result("overhead")["CPU time more than bare"]
+    kinds = dict.fromkeys(
+        kind for of in networks.values() for kind in of if isinstance(of[kind], dict)
     )
-    networks = {
-        f"{DENSE} (with facts, {later[DENSE]['rounds']} rounds)": later[DENSE],
-        **{f"{name} ({of['rounds']} rounds)": of for name, of in first.items() if name != DENSE},
-    }
-    kinds = list(later[DENSE])
-    rows = [kind for kind in kinds if isinstance(later[DENSE][kind], dict)]
-    lines = ["| CPU time more than bare | " + " | ".join(networks) + " |"]
-    lines += ["|---" * (len(networks) + 1) + "|"]
-    for kind in rows:
+    heads = " | ".join(f"{name} ({of['rounds']} rounds)" for name, of in networks.items())
+    lines = [f"| CPU time more than bare | {heads} |", "|---" * (len(networks) + 1) + "|"]
+    for kind in kinds:
         cells = [more(of[kind]) if kind in of else "not run" for of in networks.values()]
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -93,7 +87,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "clinic.alarmed": lambda: _validation("healthy_alarmed"),
     "clinic.rivals": lambda: "\n".join(rivals_table()),
     "overhead": _overhead,
-    "overhead.note": lambda: str(result("overhead-with-facts")["note"]),
     "planted": _planted,
     "accuracy": _accuracy,
     "accuracy.tables": lambda: str(result("accuracy-report")["ranked tables"]),

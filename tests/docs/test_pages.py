@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from docs.blocks import PAGES, Block, BlockError, Session, blocks, written_pages
-from docs.left_out import NOT_RUN, SLOW
+from docs.left_out import ELSEWHERE, NOT_RUN, SLOW
 from tests.integration.command_line import relume, warm_python
 
 BIN = Path(sys.executable).parent
@@ -56,6 +56,8 @@ def test_every_block_of_a_page_does_what_the_page_says(name, tmp_path, monkeypat
 def test_what_is_left_out_stands_on_its_page():
     for page, command in [*SLOW, *NOT_RUN]:
         assert command in (PAGES / page).read_text(encoding="utf-8"), (page, command)
+    for page, test in ELSEWHERE.items():
+        assert page in (PAGES.parent / test).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
