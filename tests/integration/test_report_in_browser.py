@@ -214,7 +214,7 @@ def test_hostile_names_stay_text(browser, factory, tmp_path):
         visit.page.locator(".chart canvas").nth(5).wait_for()
         visit.hover_cell(0, 0, 0, 8, 20)
         assert visit.page.evaluate("window.ran") is None
-        assert visit.page.locator("img").count() == 1
+        assert visit.page.locator("img").count() == 2
         assert visit.page.locator(".layer h3").inner_text().startswith(HOSTILE)
         assert visit.faults == []
 

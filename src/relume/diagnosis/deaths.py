@@ -12,6 +12,8 @@ from relume.runs.run_file import Run
 from relume.runs.summary import LayerSummary
 from relume.runs.wording import at_place, count, short, times
 
+MOST_TOLD = 200
+
 
 @dataclass(frozen=True, slots=True)
 class DeathGroup:
@@ -28,7 +30,8 @@ class DeathGroup:
         row_change: Median change of their weights, in norms of the weights; ``None``: not known.
         usual: What the cause is measured by (gradient norm, learning rate) before their death.
         seen: The same in it; ``None`` where not known or where nothing of the kind is measured.
-        said: All of this in a sentence.
+        said: All of this in a sentence; empty of the many small groups after the first 200 that
+            are not the largest of their layer.
     """
 
     layer: str
@@ -53,53 +56,56 @@ def death_groups(run: Run, layers: Sequence[LayerSummary]) -> tuple[DeathGroup, 
         run: The run.
         layers: How the units of its layers stand, in their order.
     """
-    groups = [
-        _told(run, index, group)
+    found = [
+        (index, group)
         for index, layer in enumerate(layers[: len(run.deaths)])
         for group in _groups_of_layer(run, index, layer)
     ]
-    return tuple(sorted(groups, key=lambda group: -len(group.units)))
+    found.sort(key=lambda each: -len(each[1].units))
+    largest = {index: place for place, (index, _) in reversed(list(enumerate(found)))}
+    return tuple(
+        _told(run, index, group) if place < MOST_TOLD or largest[index] == place else group
+        for place, (index, group) in enumerate(found)
+    )
 
 
 def _groups_of_layer(run: Run, index: int, layer: LayerSummary) -> Iterator[DeathGroup]:
     deaths = run.deaths[index]
     dead = np.array(layer.dead_units or (), np.int64)
     dead = dead[deaths.first_silent[dead] != NEVER]
-    for cause in sorted({_cause(code) for code in deaths.cause[dead]}):
-        of_cause = dead[[_cause(code) == cause for code in deaths.cause[dead]]]
+    codes = deaths.cause[dead]
+    codes = np.where(codes == Cause.ALIVE, Cause.UNKNOWN, codes)
+    lasts, firsts = deaths.last_fired.tolist(), deaths.first_silent.tolist()
+    changes = deaths.row_change.tolist()
+    for code in np.unique(codes):
+        of_cause = dead[codes == code]
         order = np.lexsort((deaths.first_silent[of_cause], deaths.last_fired[of_cause]))
-        for units in _overlapping(run, index, of_cause[order].tolist()):
-            first = int(deaths.last_fired[units].min())
-            changes = deaths.row_change[units]
-            known = changes[np.isfinite(changes)].tolist()
+        for units in _overlapping(of_cause[order].tolist(), lasts, firsts):
+            first = lasts[units[0]]
+            known = [changes[unit] for unit in units if math.isfinite(changes[unit])]
             yield DeathGroup(
                 layer=layer.name,
                 place=layer.place,
                 units=tuple(sorted(units)),
                 last_fired=None if first == NEVER else first,
-                first_silent=int(deaths.first_silent[units].max()),
-                cause=cause.name.lower(),
+                first_silent=max(firsts[unit] for unit in units),
+                cause=Cause(int(code)).name.lower(),
                 row_change=median(known) if known else None,
             )
 
 
-def _cause(code: int) -> Cause:
-    """Return the cause of a unit that is dead."""
-    cause = Cause(int(code))
-    return Cause.UNKNOWN if cause is Cause.ALIVE else cause
-
-
-def _overlapping(run: Run, index: int, units: Sequence[int]) -> Iterator[list[int]]:
+def _overlapping(
+    units: Sequence[int], last_fired: Sequence[int], first_silent: Sequence[int]
+) -> Iterator[list[int]]:
     """Part units, in the order of their last firing, where one's time begins after the others'."""
-    deaths = run.deaths[index]
     together: list[int] = []
     until = NEVER
     for unit in units:
-        if together and deaths.last_fired[unit] >= until:
+        if together and last_fired[unit] >= until:
             yield together
             together = []
         together.append(unit)
-        until = max(until, int(deaths.first_silent[unit]))
+        until = max(until, first_silent[unit])
     if together:
         yield together
 

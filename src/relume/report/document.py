@@ -2,20 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from relume.diagnosis.deaths import death_groups
 from relume.diagnosis.engine import Diagnosis, diagnose
 from relume.report import sentences, watched
+from relume.report.events import events
 from relume.report.findings import shown_findings
-from relume.report.heatmap import heat_map, resolution
+from relume.report.layers import layer_parts, short_number
 from relume.report.parts import (
     Baseline,
-    DeadUnit,
     Document,
     EpochCurves,
     IdleCounts,
@@ -25,19 +21,17 @@ from relume.report.parts import (
     Result,
     UnitCounts,
     WindowCurves,
-    neediest,
 )
 from relume.report.repairs import repairs
 from relume.report.timeline import added, group_windows, steps_of
+from relume.report.verdict import Script, verdict
 from relume.report.wording import lines, printable
 from relume.runs.query import Run
-from relume.runs.records import NEVER, Epoch, Metric, Moments, Window
-from relume.runs.summary import WATCH, LayerSummary, summarise_layers
+from relume.runs.records import Epoch, Metric, Window
+from relume.runs.summary import WATCH
 
 FORMAT = "relume-report"
-VERSION = 1
-MOST_DEAD_LISTED = 200
-MOST_DRAWN_LAYERS = 60
+VERSION = 2
 MOST_CURVE_POINTS = 300
 MOST_TARGETS = 50
 MOST_DEATH_GROUPS = 200
@@ -59,7 +53,7 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
     outcome = _mapping(info.result)
     results = _results(outcome)
     result, further = (results[0] if results else None), tuple(results[1:])
-    layers, columns = _layers(run)
+    layers, columns = layer_parts(run)
     units = _unit_counts(layers)
     epoch, stopped, network = map(outcome.get, ("best_epoch", "stopped", "network"))
     best_epoch = epoch if isinstance(epoch, int) and epoch > 0 else None
@@ -67,6 +61,8 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
     saturated = _idle([part.summary.saturated_units for part in layers], layers)
     dormant = _idle([part.summary.dormant_units for part in layers], layers)
     overhead = _overhead(info.overhead)
+    diagnosis = diagnosis or diagnose(run)
+    findings = shown_findings(diagnosis, run.layers)
     said = _said_of_watched(facts, saturated, dormant, overhead) or _said_of_fit(facts)
     return Document(
         format=FORMAT,
@@ -99,9 +95,16 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
         saturated=saturated,
         dormant=dormant,
         processes=run.shards,
-        findings=shown_findings(diagnosis or diagnose(run)),
+        findings=findings,
         repairs=repairs(run),
+        verdict=verdict(diagnosis, findings, _script(run)),
+        events=events(diagnosis, run.remedies),
     )
+
+
+def _script(run: Run) -> Script:
+    name = str(_mapping(run.info.data).get("name") or "")
+    return Script(run.info.kind, name, bool(_mapping(run.info.settings).get("repair")))
 
 
 def _said_of_fit(facts: sentences.Facts) -> dict[str, Any]:
@@ -161,7 +164,7 @@ def _metrics(metrics: Sequence[Metric]) -> tuple[MetricCurve, ...]:
             MetricCurve(
                 printable(name, 60),
                 tuple(each.step for each in kept),
-                tuple(_short(each.value, 6) for each in kept),
+                tuple(short_number(each.value, 6) for each in kept),
             )
         )
     return tuple(curves)
@@ -212,77 +215,6 @@ def _baseline(part: Mapping[str, Any]) -> Baseline | None:
     )
 
 
-def _layers(run: Run) -> tuple[tuple[LayerPart, ...], tuple[tuple[int, int], ...]]:
-    """Return the layers, and the columns that their courses share."""
-    summaries = summarise_layers(run)
-    drawn = neediest(summaries, MOST_DRAWN_LAYERS)
-    widest = max((run.layers[index].units for index in drawn), default=0)
-    most_rows, most_columns = resolution(widest, len(drawn))
-    groups = group_windows(run.windows, most_columns, armed=True)
-    columns = tuple(steps_of(run.windows, group) for group in groups)
-    parts = []
-    for index, summary in enumerate(summaries):
-        part = _table_part(run, index, summary)
-        if groups and index in drawn:
-            part = replace(
-                part,
-                gradient_norm=_course(run.windows, groups, index, "gradient_norm"),
-                update_ratio=_course(run.windows, groups, index, "update_ratio"),
-                heat=heat_map(
-                    [window.layers[index] for window in run.windows],
-                    groups,
-                    _order(run, index),
-                    most_rows,
-                ),
-            )
-        parts.append(part)
-    return tuple(parts), columns
-
-
-def _table_part(run: Run, index: int, summary: LayerSummary) -> LayerPart:
-    layer = run.layers[index]
-    last_fired = run.lifetimes[index].last_fired if index < len(run.lifetimes) else None
-    dead = [
-        DeadUnit(unit, _step_or_none(last_fired[unit]) if last_fired is not None else None)
-        for unit in (summary.dead_units or summary.saturated_units or ())[:MOST_DEAD_LISTED]
-    ]
-    return LayerPart(
-        summary=replace(
-            summary,
-            name=printable(summary.name, 120),
-            activation=printable(summary.activation, 60),
-            place=None if summary.place is None else printable(summary.place, 120),
-        ),
-        owner=None if layer.owner is None else printable(layer.owner, 120),
-        can_die=layer.can_die,
-        firing_probability_bound=summary.firing_probability_bound,
-        dead=tuple(dead),
-        gradient_norm=(),
-        update_ratio=(),
-        heat=None,
-        saturates=summary.saturated_units is not None,
-    )
-
-
-def _order(run: Run, index: int) -> NDArray[np.int64]:
-    """Units as they are drawn: silent ones by their last firing, then the others by their rate."""
-    seen = [window.layers[index].activity for window in run.windows]
-    seen.extend(run.examination[index : index + 1])
-    observed = [activity for activity in seen if activity.rows]
-    units = run.layers[index].units
-    rate = observed[-1].firing_rate if observed else np.zeros(units)
-    known = index < len(run.lifetimes)
-    last_fired = run.lifetimes[index].last_fired if known else np.zeros(units, np.int64)
-    return np.lexsort((np.where(rate > 0, 0, last_fired), rate)).astype(np.int64)
-
-
-def _course(
-    windows: Sequence[Window], groups: Sequence[range], index: int, name: str
-) -> tuple[float, ...]:
-    moments: list[Moments] = [getattr(window.layers[index], name) for window in windows]
-    return tuple(_short(added([moments[i] for i in group]).mean, 3) for group in groups)
-
-
 def _unit_counts(layers: Sequence[LayerPart]) -> UnitCounts | None:
     seen = [part.summary for part in layers if part.summary.dead_units is not None]
     if not seen:
@@ -303,10 +235,10 @@ def _window_curves(windows: Sequence[Window]) -> WindowCurves:
     losses = [added([windows[i].loss for i in group]) for group in groups]
     return WindowCurves(
         step=tuple((first + last) / 2 for first, last in spans),
-        loss=tuple(_short(loss.mean) for loss in losses),
-        loss_least=tuple(_short(loss.least) for loss in losses),
-        loss_greatest=tuple(_short(loss.greatest) for loss in losses),
-        learning_rate=tuple(_short(windows[group[-1]].learning_rate) for group in groups),
+        loss=tuple(short_number(loss.mean) for loss in losses),
+        loss_least=tuple(short_number(loss.least) for loss in losses),
+        loss_greatest=tuple(short_number(loss.greatest) for loss in losses),
+        learning_rate=tuple(short_number(windows[group[-1]].learning_rate) for group in groups),
     )
 
 
@@ -316,21 +248,12 @@ def _epoch_curves(epochs: Sequence[Epoch]) -> EpochCurves:
     return EpochCurves(
         epoch=tuple(epoch.epoch for epoch in kept),
         step=tuple(epoch.step for epoch in kept),
-        train_loss=tuple(_short(epoch.train_loss) for epoch in kept),
-        validation_loss=tuple(_short(epoch.validation_loss) for epoch in kept),
-        validation_score=tuple(_short(epoch.validation_score) for epoch in kept),
+        train_loss=tuple(short_number(epoch.train_loss) for epoch in kept),
+        validation_loss=tuple(short_number(epoch.validation_loss) for epoch in kept),
+        validation_score=tuple(short_number(epoch.validation_score) for epoch in kept),
         units_alive=tuple(epoch.units_alive for epoch in kept),
         units=tuple(epoch.units for epoch in kept),
     )
-
-
-def _short(value: float, digits: int = 4) -> float:
-    """Round to a few digits; what a curve shows is not more exact."""
-    return float(f"{value:.{digits}g}")
-
-
-def _step_or_none(step: int) -> int | None:
-    return None if step == NEVER else int(step)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from relume.runs.records import LayerWindow
 MOST_ROWS = 512
 MOST_COLUMNS = 256
 FEWEST_COLUMNS = 64
-MOST_CELLS = 190_000
+MOST_CELLS = 130_000
 """Cells of all pictures of a page together; noise does not compress, so a cell may cost a byte."""
 MOST_POINTS = 4000
 """Points of all curves of a page over the same columns together."""
@@ -66,7 +66,7 @@ def resolution(widest: int, layers: int) -> tuple[int, int]:
 
     Example:
         >>> resolution(widest=128, layers=3), resolution(widest=2048, layers=60)
-        ((128, 256), (36, 64))
+        ((128, 256), (20, 64))
     """
     cells = max(FEWEST_COLUMNS, MOST_CELLS // max(1, layers) - _HEAD_BYTES)
     rows = max(1, min(widest, MOST_ROWS))
@@ -149,14 +149,29 @@ def levels(rates: Grid, *, can_die: bool) -> NDArray[np.uint8]:
 
 def palette() -> NDArray[np.uint8]:
     """Return the 256 colours, shape (256, 3); the first is drawn transparent."""
-    at = np.linspace(0, len(_RAMP) - 1, LEVELS + 1)
+    return np.concatenate([[(128, 128, 128), SILENT_COLOUR], ramp(LEVELS)]).astype(np.uint8)
+
+
+def ramp(levels: int) -> NDArray[np.float64]:
+    """Return the colours from never to always, shape (levels + 1, 3)."""
+    at = np.linspace(0, len(_RAMP) - 1, levels + 1)
     anchors = np.asarray(_RAMP, dtype=np.float64)
-    ramp = np.stack([np.interp(at, np.arange(len(_RAMP)), channel) for channel in anchors.T], 1)
-    return np.concatenate([[(128, 128, 128), SILENT_COLOUR], np.round(ramp)]).astype(np.uint8)
+    colours = [np.interp(at, np.arange(len(_RAMP)), channel) for channel in anchors.T]
+    return np.round(np.stack(colours, 1))
 
 
 def png(cells: NDArray[np.uint8]) -> bytes:
+    """Return an 8-bit indexed PNG of cells, a pixel each."""
+    return encode(cells, palette(), alphas=b"\x00\xc0")
+
+
+def encode(cells: NDArray[np.uint8], colours: NDArray[np.uint8], alphas: bytes = b"\x00") -> bytes:
     """Return an 8-bit indexed PNG whose lines are not filtered.
+
+    Args:
+        cells: The index of each pixel.
+        colours: The colours of the indices.
+        alphas: How opaque the first ones are; the others are fully so.
 
     References:
         PNG specification, third edition, W3C 2025, sections 5 and 11.
@@ -166,8 +181,8 @@ def png(cells: NDArray[np.uint8]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         [
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", palette().tobytes()),
-            _chunk(b"tRNS", b"\x00"),
+            _chunk(b"PLTE", colours.tobytes()),
+            _chunk(b"tRNS", alphas),
             _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)),
             _chunk(b"IEND", b""),
         ]

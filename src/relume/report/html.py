@@ -11,16 +11,22 @@ import jinja2
 from markupsafe import Markup
 
 from relume.files import whole_file
-from relume.report import heatmap
-from relume.report.document import MOST_DRAWN_LAYERS, build_document
-from relume.report.parts import Document
-from relume.report.views import page_views, shown_metric
+from relume.report import cells, heatmap
+from relume.report.document import build_document
+from relume.report.layers import MOST_DRAWN_LAYERS
+from relume.report.network_views import CAUSES, cell_data
+from relume.report.parts import Document, plain
+from relume.report.views import page_views, shown_layers, shown_metric
 from relume.report.watch_views import MOST_METRIC_CHARTS
 from relume.runs.query import Run
 
 MOST_BYTES = 500_000
 
-_DRAWN_LAYERS = (MOST_DRAWN_LAYERS, 40, 20, 8, 2, 0)
+_DRAWN_LAYERS = (
+    *((courses, MOST_DRAWN_LAYERS) for courses in (MOST_DRAWN_LAYERS, 50, 40, 30, 20, 8)),
+    *((8, 30), (2, 10), (0, 0)),
+)
+"""Layers whose course is drawn, and layers whose units are: fewer where the page is too large."""
 
 
 def write_report(run: Run, path: Path) -> None:
@@ -45,7 +51,7 @@ def write_page(document: Document, path: Path) -> None:
 
 def render_page(document: Document) -> str:
     """Return a document as an HTML page of at most 500 KB, drawing fewer layers where it must."""
-    pages = (_render(document.drawing(most)) for most in _DRAWN_LAYERS)
+    pages = (_render(document.drawing(*most)) for most in _DRAWN_LAYERS)
     return next(page for page in pages if len(page.encode()) <= MOST_BYTES)
 
 
@@ -61,7 +67,10 @@ def _render(document: Document) -> str:
     }
     uplot = f"/*\n{vendor['uPlot.LICENSE.txt']}*/\n{vendor['uPlot.iife.min.js']}"
     environment = jinja2.Environment(
-        loader=jinja2.DictLoader(text), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.DictLoader(text),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
     )
     return environment.get_template("page.html.j2").render(
         policy=policy(uplot, text["page.js"]),
@@ -80,9 +89,9 @@ def main_values(document: Document) -> dict[str, Any]:
 
 def page_data(document: Document) -> dict[str, Any]:
     """Return the part of the document that the page's script reads; the rates are in pictures."""
-    data = document.to_data()
-    layers, row_counts = [], []
-    for part, plain in zip(document.layers, data["layers"], strict=True):
+    layers: list[dict[str, Any]] = []
+    row_counts: list[tuple[int, ...]] = []
+    for part in document.layers:
         if part.heat is None:
             continue
         if part.heat.rows not in row_counts:
@@ -94,21 +103,34 @@ def page_data(document: Document) -> dict[str, Any]:
                 "units_per_row": part.heat.units_per_row,
                 "order": part.heat.order if part.heat.units_per_row == 1 else [],
                 "rows": row_counts.index(part.heat.rows),
-                "gradient_norm": plain["gradient_norm"],
-                "update_ratio": plain["update_ratio"],
+                "gradient_norm": plain(part.gradient_norm),
+                "update_ratio": plain(part.update_ratio),
                 "saturates": part.saturates,
             }
         )
     return {
         "steps": document.steps,
-        "window_curves": data["window_curves"],
-        "epoch_curves": data["epoch_curves"],
-        "columns": data["columns"],
+        "window_curves": plain(document.window_curves),
+        "epoch_curves": plain(document.epoch_curves),
+        "columns": plain(document.columns),
         "row_counts": row_counts,
         "layers": layers,
         "levels": heatmap.LEVELS,
+        "cell_levels": cells.LEVELS,
+        "cells": cell_data(shown_layers(document)),
+        "causes": list(CAUSES.values()),
+        "events": [
+            {
+                "id": f"e{index}",
+                "step": event.step,
+                "label": event.label,
+                "said": event.said,
+                "kind": event.kind,
+            }
+            for index, event in enumerate(document.events)
+        ],
         "metric": shown_metric(document),
-        "metrics": data["metrics"][:MOST_METRIC_CHARTS],
+        "metrics": plain(document.metrics[:MOST_METRIC_CHARTS]),
     }
 
 

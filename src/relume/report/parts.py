@@ -7,8 +7,11 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from relume.diagnosis.deaths import DeathGroup
+from relume.report.cells import UnitCells
+from relume.report.events import Event
 from relume.report.findings import ShownFinding
 from relume.report.heatmap import HeatMap
+from relume.report.verdict import UNJUDGED, Verdict
 from relume.report.wording import at_place
 from relume.runs.summary import WATCH, LayerSummary
 
@@ -85,10 +88,21 @@ class Overhead:
 
 @dataclass(frozen=True, slots=True)
 class DeadUnit:
-    """A dead or saturated unit, and the last armed step at which it was not; ``None``: not once."""
+    """A dead or saturated unit, with what is known of its death.
+
+    Args:
+        unit: Its number.
+        last_fired: The last armed step at which it was not; None: not once.
+        first_silent: The first armed step of its silence; None where not known.
+        cause: Name of a ``Cause``, in lower case; empty where not known.
+        row_change: Change of its weights and bias then, in norms of them; None: not known.
+    """
 
     unit: int
     last_fired: int | None
+    first_silent: int | None = None
+    cause: str = ""
+    row_change: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +110,8 @@ class LayerPart:
     """One layer: its line of the table, its dead units, and its course over the columns.
 
     ``gradient_norm`` and ``update_ratio`` have one mean a column, nan where not observed. They are
-    empty and ``heat`` is ``None`` where the layer is not drawn.
+    empty and ``heat`` is ``None`` where the layer is not drawn. ``cells`` holds the units as they
+    stood at the end, and is ``None`` where they were not observed.
     """
 
     summary: LayerSummary
@@ -108,6 +123,7 @@ class LayerPart:
     update_ratio: tuple[float, ...]
     heat: HeatMap | None
     saturates: bool = False
+    cells: UnitCells | None = None
 
     @property
     def shown_name(self) -> str:
@@ -148,6 +164,7 @@ class Document:
     the largest group. ``not_observed`` names what was called and not measured, one line each; a
     watched training in which there is no such thing has one line that says so. ``processes`` were
     added up. ``repairs`` says of each remedy that was applied when, why and with what verdict.
+    ``verdict`` says how the training stands, ``events`` what happened when.
     """
 
     format: str
@@ -184,6 +201,8 @@ class Document:
     processes: int = 1
     findings: tuple[ShownFinding, ...] = ()
     repairs: tuple[tuple[str, ...], ...] = ()
+    verdict: Verdict = UNJUDGED
+    events: tuple[Event, ...] = ()
 
     @property
     def is_watched(self) -> bool:
@@ -195,14 +214,23 @@ class Document:
         """The scores on the test part, one for each target."""
         return () if self.result is None else (self.result, *self.further_results)
 
-    def drawing(self, most: int) -> "Document":
-        """Return the document with the courses of at most ``most`` layers."""
-        kept = neediest([part.summary for part in self.layers], most)
-        layers = tuple(
-            part if index in kept else replace(part, gradient_norm=(), update_ratio=(), heat=None)
-            for index, part in enumerate(self.layers)
-        )
-        return replace(self, layers=layers)
+    def drawing(self, most: int, most_cells: int | None = None) -> "Document":
+        """Return the document with the courses of fewer layers, those with the most idle units.
+
+        Args:
+            most: Layers that keep their course.
+            most_cells: Layers that keep their units as they stood at the end; all if None.
+        """
+        summaries = [part.summary for part in self.layers]
+        courses = neediest(summaries, most)
+        celled = neediest(summaries, len(summaries) if most_cells is None else most_cells)
+        layers = []
+        for index, part in enumerate(self.layers):
+            shown = part if index in celled else replace(part, cells=None)
+            if index not in courses:
+                shown = replace(shown, gradient_norm=(), update_ratio=(), heat=None)
+            layers.append(shown)
+        return replace(self, layers=tuple(layers))
 
     def to_data(self) -> dict[str, Any]:
         """Return the document as dicts, lists, strings and finite numbers; nan becomes None."""

@@ -1,12 +1,14 @@
 """What the page shows, part by part: texts, places and pictures made from the document."""
 
 import base64
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from relume.report import heatmap
+from relume.report.first_views import first_views
+from relume.report.network_views import cell_picture, grouping, idle_word
 from relume.report.parts import Document, LayerPart, Result
 from relume.report.watch_views import watch_tiles, watch_views
 from relume.report.wording import (
@@ -26,7 +28,6 @@ MOST_TABLE_ROWS = 120
 MOST_LAYERS_LISTED = 60
 MOST_FACTS = 40
 MOST_TILES = 6  # for scores
-MOST_DEAD_SHOWN = 600  # of all layers together
 TALLEST_ROW = 12
 LEAST_HEIGHT = 96
 
@@ -42,12 +43,12 @@ _WHILE_TRAINING = (
 _DYING = "Dying means: fires on under 1 % of values, under a quarter of its best, and falling."
 _SECTIONS = (
     ("findings", "Findings"),
-    ("repairs", "Repairs"),
     ("result", "Result"),
-    ("deaths", "Deaths"),
     ("training", "Training"),
-    ("units", "Units"),
+    ("units", "Network"),
     ("gradients", "Gradients"),
+    ("deaths", "Deaths"),
+    ("repairs", "Repairs"),
     ("layers", "Layers"),
     ("unobserved", "Not observed"),
     ("details", "Details"),
@@ -66,13 +67,12 @@ def page_views(document: Document) -> dict[str, Any]:
         **_table(document),
         **_details(document),
         **watch_views(document),
+        **first_views(document),
     }
 
 
 def _has(document: Document, section: str) -> bool:
     """Whether a page has a section: a watched training need not have a score, a fit no deaths."""
-    if section == "findings":
-        return bool(document.findings)
     if section == "repairs":
         return bool(document.repairs)
     if section == "result":
@@ -200,26 +200,37 @@ def _lowest(document: Document) -> str:
     return f" Lowest: {number(loss)} after epoch {epoch:,}."
 
 
+def shown_layers(document: Document) -> Sequence[LayerPart]:
+    """Return the layers of which the page has pictures."""
+    drawn = [part for part in document.layers if part.heat is not None or part.cells is not None]
+    return drawn or document.layers[:MOST_LAYERS_LISTED]
+
+
 def _units(document: Document) -> dict[str, Any]:
     drawn = [part for part in document.layers if part.heat is not None]
-    shown = drawn if document.columns else document.layers[:MOST_LAYERS_LISTED]
+    shown = shown_layers(document)
     wide = max((part.summary.units for part in drawn), default=0)
     most_columns = heatmap.resolution(wide, len(drawn))[1]
-    most_dead = max(10, MOST_DEAD_SHOWN // max(1, sum(bool(part.dead) for part in shown)))
     steps = [document.columns[0][0], document.columns[-1][1]] if document.columns else [0, 0]
     undrawn = len(document.layers) - len(shown)
+    courses = itertools.count()
     return {
         "layers": [
             {
-                **_layer(part, most_dead),
+                **_layer(part),
                 "number": number_of,
+                "course": next(courses) if part.heat is not None else None,
                 **_picture(part, document, most_columns),
+                **cell_picture(part),
             }
             for number_of, part in enumerate(shown)
         ],
         "undrawn": f"{count(undrawn, 'more layer')}, with no more dead units than these, not drawn."
         if undrawn
         else "",
+        "cell_meaning": grouping(document),
+        "is_grouped": any(part.cells and part.cells.units_per_cell > 1 for part in shown),
+        "no_course": "not drawn, to keep the page small" if drawn else "not observed",
         "row_meaning": f"a unit{_grouping(drawn)}",
         "silence": "never fired, or saturated throughout"
         if any(part.saturates for part in drawn)
@@ -238,17 +249,17 @@ def _grouping(drawn: Sequence[LayerPart]) -> str:
     return f" (in wide layers the mean of up to {most:,} neighbours)" if most > 1 else ""
 
 
-def _layer(part: LayerPart, most_dead: int) -> dict[str, Any]:
+def _layer(part: LayerPart) -> dict[str, Any]:
     summary = part.summary
     dead = len(summary.dead_units or summary.saturated_units or ())
-    shown = part.dead[:most_dead]
+    shown = part.dead
     by_step = sorted(shown, key=lambda unit: (unit.last_fired or 0, unit.unit))
     groups = [
         (
             "not once" if step is None else f"step {step:,}",
             unit_ranges([unit.unit for unit in units]),
         )
-        for step, units in groupby(by_step, key=lambda unit: unit.last_fired)
+        for step, units in itertools.groupby(by_step, key=lambda unit: unit.last_fired)
     ]
     more = f"The first {len(shown):,} of {dead:,} are listed." if dead > len(shown) else ""
     which = "units are" if dead != 1 else "unit is"
@@ -257,7 +268,7 @@ def _layer(part: LayerPart, most_dead: int) -> dict[str, Any]:
         "kind": f"{summary.activation} · {count(summary.units, 'unit')}",
         **_state(part),
         "dead": groups,
-        "dead_title": f"Which {which} {_idle_word(part)}, and when last seen to {_fire(part)}",
+        "dead_title": f"Which {which} {idle_word(part)}, and when last seen to {_fire(part)}",
         "dead_more": more,
     }
 
@@ -277,7 +288,7 @@ def _state(part: LayerPart) -> dict[str, Any]:
     if summary.dead_units is None:
         return {"deaths": _undying(part), "alarm": False, "state": " · ".join(said)}
     return {
-        "deaths": f"{len(summary.dead_units):,} {_idle_word(part)}",
+        "deaths": f"{len(summary.dead_units):,} {idle_word(part)}",
         "alarm": summary.at_final_weights and len(summary.dead_units) > 0,
         "state": " · ".join(said),
     }
@@ -287,19 +298,12 @@ def _undying(part: LayerPart) -> str:
     """How the units stand of a layer in which none can die."""
     summary = part.summary
     if summary.saturated_units is not None:
-        return f"{len(summary.saturated_units):,} {_idle_word(part)}"
+        return f"{len(summary.saturated_units):,} {idle_word(part)}"
     if summary.dormant_units:
         which = unit_ranges(summary.dormant_units[:20])
         more = ", …" if len(summary.dormant_units) > 20 else ""
         return f"{len(summary.dormant_units):,} dormant ({which}{more}); its units cannot die"
     return "its units cannot die"
-
-
-def _idle_word(part: LayerPart) -> str:
-    word = "saturated" if part.saturates else "silent"
-    if part.summary.at_final_weights:
-        return word if part.saturates else "dead"
-    return f"{word} in the last steps seen"
 
 
 def _fire(part: LayerPart) -> str:

@@ -128,6 +128,15 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return the bytes of a run file that hold something; its log comes on top."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
 def check_version(connection: sqlite3.Connection, where: str) -> None:
     """Refuse a database that is not a run file, or one of a version unknown here.
 

@@ -37,6 +37,8 @@ from relume.runs.remedies import AppliedRemedy
 from relume.runs.run_file import read_layers, read_window
 from relume.runs.thinning import Thinning
 
+MOST_FILE_BYTES = 54 << 20
+"""Bytes of a file from which windows merge; its log comes on top, and all stays below 64 MB."""
 MOST_VALUES = 2000  # of one metric, or of the scores of one phase
 MOST_METRICS = 200
 
@@ -62,7 +64,7 @@ class RunWriter:
         *,
         resume_after: int | None = None,
         most_windows: int = 256,
-        most_bytes: int = 48 << 20,
+        most_bytes: int = 44 << 20,
         flush_interval_s: float = 0.5,
     ) -> None:
         self.path = path
@@ -172,8 +174,15 @@ class RunWriter:
                 ],
             )
         self._flushed_at = time.monotonic()
-        if len(self._sizes) > self._most_windows or sum(self._sizes.values()) > self._most_bytes:
+        if len(self._sizes) > self._most_windows or self._is_heavy():
             self._merge_windows()
+
+    def _is_heavy(self) -> bool:
+        """Whether the windows weigh too much, or the file does and not for other things alone."""
+        weight = sum(self._sizes.values())
+        if weight <= self._most_bytes / 4:
+            return False
+        return weight > self._most_bytes or schema.used_bytes(self._connection) > MOST_FILE_BYTES
 
     def write_epoch(self, epoch: Epoch) -> None:
         """Append one epoch."""

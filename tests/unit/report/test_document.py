@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from relume.report.document import MOST_DRAWN_LAYERS, build_document
+from relume.report.document import build_document
+from relume.report.layers import MOST_DRAWN_LAYERS
 from relume.report.parts import neediest
 from relume.runs import schema
 from relume.runs.query import Run, read_run
@@ -218,7 +219,7 @@ def test_json_is_strict_and_whole(digits_document):
         raise AssertionError(name)
 
     data = json.loads(digits_document.to_json(), parse_constant=refuse)
-    assert (data["format"], data["version"]) == ("relume-report", 1)
+    assert (data["format"], data["version"]) == ("relume-report", 2)
     assert data["headline"] == digits_document.headline
     assert data["layers"][1]["summary"]["dead_units"] == [3, 90]
     assert data["settings"]["hidden"] == [128, 128, 128]

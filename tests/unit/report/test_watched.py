@@ -194,7 +194,7 @@ def test_nothing_reads_as_missing_that_could_not_be_there(healthy_run):
     assert document.not_observed == ("Nothing that was called went unobserved.",)
     page = render_page(document)
     for word in ("Test score", "alidation", "epoch", "Units alive", "baseline", "Held out", "3/m"):
-        assert word not in page.split("<main>")[1].split("<script")[0]
+        assert word not in page.split("<main ")[1].split("<script")[0]
     assert page.count("not observed</p>") == 0
     assert "No unit that was observed died." in page
 

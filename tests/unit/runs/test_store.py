@@ -154,6 +154,35 @@ def test_bytes_bound_the_file_too(tmp_path):
     assert read_run(tmp_path / "run.sqlite").last_step == 39
 
 
+def noisy_windows(writer, count):
+    rng = np.random.default_rng(0)
+    writer.set_layers((Layer("wide", "relu", 5_000, True),))
+    for step in range(1, count + 1):
+        noise = rng.normal(size=5_000)
+        activity = UnitActivity(9, 9, rng.integers(0, 9, 5_000), noise, noise, 9, noise)
+        one = Window(step, step, 1, Moments.of(1.0), 0.1, (LayerWindow(activity),))
+        writer.write_window(one, ())
+
+
+@pytest.mark.parametrize(("other_bytes", "merges"), [(0, False), (900_000, True)])
+def test_what_else_is_in_a_file_leaves_less_for_its_windows(
+    tmp_path, monkeypatch, other_bytes, merges
+):
+    monkeypatch.setattr("relume.runs.store.MOST_FILE_BYTES", 1_000_000)
+    with closing(RunWriter(tmp_path / "run.sqlite", most_bytes=2_000_000)) as writer:
+        writer.update_info(data={"notes": "x" * other_bytes})
+        noisy_windows(writer, 30)
+    assert (len(read_run(tmp_path / "run.sqlite").windows) < 30) == merges
+
+
+def test_a_file_full_of_other_things_keeps_its_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr("relume.runs.store.MOST_FILE_BYTES", 100_000)
+    with closing(RunWriter(tmp_path / "run.sqlite", most_bytes=4_000_000)) as writer:
+        writer.update_info(data={"notes": "x" * 200_000})
+        noisy_windows(writer, 20)
+    assert len(read_run(tmp_path / "run.sqlite").windows) == 20
+
+
 def test_windows_after_the_last_checkpoint_do_not_merge(tmp_path):
     path = tmp_path / "run.sqlite"
     writer = RunWriter(path, most_windows=4)

@@ -120,6 +120,110 @@
     return said.join(" · ");
   }
 
+  // ---- what happened when: marked on the curves, and lit together with what tells of it ----------
+
+  /** Put a line at the step of each event, and labels where there is room: near ones share one. */
+  function placeMarkers(plot, layer) {
+    const labelled = layer.hasAttribute("role");
+    const made = [];
+    let chip = null;
+    data.events.forEach((event) => {
+      const x = plot.valToPos(event.step, "x");
+      if (!Number.isFinite(x) || x < -1 || x > plot.over.clientWidth + 1) return;
+      const line = document.createElement("i");
+      line.className = `marker ${event.kind}`;
+      line.dataset.event = event.id;
+      const top = labelled ? 18 : plot.over.offsetTop;
+      Object.assign(line.style, { left: `${plot.over.offsetLeft + x}px`, top: `${top}px`, height: `${plot.over.offsetTop + plot.over.clientHeight - top}px` });
+      made.push(line);
+      if (!labelled) return;
+      if (chip && x - chip.x < 74) {
+        chip.events.push(event);
+        return;
+      }
+      chip = { x, events: [event], element: document.createElement("button") };
+      made.push(chip.element);
+      chip.element.shared = chip;
+    });
+    made.forEach((element) => { if (element.shared) label(element, plot); });
+    const focused = document.activeElement?.dataset.event;
+    const had = layer.contains(document.activeElement);
+    layer.replaceChildren(...made);
+    if (had) layer.querySelector(`.chip[data-event="${focused}"]`)?.focus();
+    light();
+  }
+
+  function label(button, plot) {
+    const { x, events } = button.shared;
+    const more = events.length - 1;
+    button.type = "button";
+    button.className = "chip";
+    button.dataset.event = events.map((event) => event.id).join(" ");
+    button.textContent = events[0].label + (more ? ` +${more}` : "");
+    const told = events.map((event) => `step ${whole(event.step)}, ${event.label}: ${event.said}`).join("; ");
+    button.title = told;
+    button.setAttribute("aria-label", told);
+    const left = plot.over.offsetLeft + x - 4;
+    if (x > plot.over.clientWidth - 74) button.style.right = "0";
+    else button.style.left = `${Math.max(0, left)}px`;
+  }
+
+  let pinned = "";
+  let touched = "";
+
+  /** Light everything that belongs to the events that are pointed at, focused or pinned. */
+  function light() {
+    const lit = new Set(`${pinned} ${touched}`.split(" ").filter(Boolean));
+    document.querySelectorAll("[data-event]").forEach((element) => {
+      const is = element.dataset.event.split(" ").some((id) => lit.has(id));
+      element.classList.toggle("lit", is);
+      if (element.matches("button.code")) element.setAttribute("aria-pressed", String(pinned.split(" ").includes(element.dataset.event)));
+    });
+  }
+
+  const eventOf = (target) => target.closest?.("[data-event]")?.dataset.event ?? "";
+  const touch = (event) => { if (eventOf(event.target) !== touched) { touched = eventOf(event.target); light(); } };
+  document.addEventListener("pointerover", touch);
+  document.addEventListener("focusin", touch);
+  document.addEventListener("focusout", () => { touched = ""; light(); });
+
+  function openAt(element) {
+    for (let at = element; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  }
+
+  document.addEventListener("click", (event) => {
+    const copied = event.target.closest?.("button.copy");
+    if (copied) copy(copied);
+    const link = event.target.closest?.("a[href^='#']");
+    const goal = link && document.getElementById(link.getAttribute("href").slice(1));
+    if (goal) openAt(goal);
+    const button = event.target.closest?.("button[data-event]");
+    if (!button) return;
+    pinned = pinned === button.dataset.event ? "" : button.dataset.event;
+    light();
+    if (button.matches(".chip") && pinned) {
+      const told = document.querySelector(`.events a[data-event="${pinned.split(" ")[0]}"]`) ?? document.querySelector("#findings");
+      told.scrollIntoView({ block: "nearest" });
+    }
+  });
+
+  async function copy(button) {
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      const range = document.createRange();
+      range.selectNodeContents(button.previousElementSibling);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      done = document.execCommand("copy");
+    }
+    button.textContent = done ? "copied" : "selected";
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  }
+
+  // ---- charts -------------------------------------------------------------------------------
+
   function options(figure, spec, log, state) {
     const axis = { stroke: colour("--muted"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     const labels = (plot, splits) => splits.map((split) => (split === null ? "" : compact(split)));
@@ -133,22 +237,26 @@
       width: state.box.clientWidth, height: state.box.clientHeight, legend: { show: false },
       scales: { x: { time: false }, y: { distr: log ? 3 : 1, range: spec.range } },
       axes: [{ ...axis, size: 28, values: labels, label: "step", labelSize: 18, labelFont: axis.font }, { ...axis, size: 52, values: labels }],
-      padding: [12, 16, 0, 0],
+      padding: [data.events.length && state.markers.hasAttribute("role") ? 26 : 12, 16, 0, 0],
       series: [{}, ...series],
       bands: spec.band ? [{ series: spec.band, fill: colour("--range") }] : [],
       cursor: { sync: { key: "steps", setSeries: false }, focus: { prox: spec.many ? 1e6 : -1 }, points: { size: 7, one: spec.many }, y: false },
       focus: { alpha: 0.25 },
-      hooks: { setCursor: [refresh], setSeries: [(plot, index) => { state.focused = index; refresh(plot); }] },
+      hooks: {
+        setCursor: [refresh],
+        setSeries: [(plot, index) => { state.focused = index; refresh(plot); }],
+        draw: [(plot) => placeMarkers(plot, state.markers)],
+      },
     };
   }
 
   function draw(figure) {
     const box = figure.querySelector(".plot");
     const button = figure.querySelector("button");
-    const state = { box, plot: null, focused: null };
+    const state = { box, plot: null, focused: null, markers: figure.querySelector(".markers") };
     const redraw = () => {
       const spec = specification(figure.dataset.chart);
-      const wholeRun = [[1, Math.max(2, data.steps, ...data.epoch_curves.step)]];
+      const wholeRun = [[1, Math.max(2, data.steps, ...data.epoch_curves.step, ...data.events.map((event) => event.step))]];
       const log = spec.log || (button !== null && button.getAttribute("aria-pressed") === "true");
       const [x, ...values] = uPlot.join([...spec.tables, wholeRun]);
       const table = [x, ...(log ? values.map(positive) : values)];
@@ -157,7 +265,10 @@
       state.plot = new uPlot(options(figure, spec, log, state), table, box);
     };
     if (button) {
+      const { tables } = specification(figure.dataset.chart);
+      const sizes = tables.flatMap((table) => table.slice(1).flat()).filter((value) => value > 0);
       button.hidden = false;
+      button.setAttribute("aria-pressed", String(Math.max(...sizes) > 100 * Math.min(...sizes)));
       button.addEventListener("click", () => {
         button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
         redraw();
@@ -218,30 +329,81 @@
     return `${where} · ${fires} on about ${rate} of values · ${rows}`;
   }
 
-  function explore(figure) {
-    const frame = figure.querySelector(".frame");
+  const unitsText = (units) => (units.length === 1 ? `unit ${units[0]}` : `units ${units[0]}–${units[units.length - 1]}`);
+
+  /** What the certificate of a dead unit says. */
+  function certificate(layer, unit) {
+    const all = layer.certificates;
+    const at = all.unit.indexOf(unit);
+    if (at < 0) return "its certificate is not on this page: see relume report --json";
+    const [last, since, change] = [all.last_fired[at], all.first_silent[at], all.row_change[at]];
+    const said = [last === null ? "not once seen to fire" : `last fired at step ${whole(last)}`];
+    if (since !== null) said.push(`silent since step ${whole(since)}`);
+    said.push(data.causes[all.cause[at]]);
+    if (change !== null) said.push(`its weights changed by ${compact(change)} times their norm`);
+    return said.join(" · ");
+  }
+
+  function describeCell(layer, pixels, row, column) {
+    const place = row * layer.columns + column;
+    const units = [];
+    for (let unit = place * layer.per_cell; unit < Math.min(layer.units, (place + 1) * layer.per_cell); unit += 1) units.push(unit);
+    if (!units.length) return "no unit here";
+    const level = pixels.at(row * layer.side, column * layer.side + Math.floor((layer.side - 1) / 2));
+    const rows = `n = ${whole(layer.rows)} rows`;
+    if (level === 1 && units.length === 1) return `${unitsText(units)} · ${layer.word} · ${certificate(layer, units[0])} · ${rows}`;
+    if (level === 1) return `${unitsText(units)} · all ${units.length} ${layer.word} · ${rows}`;
+    if (level === 3) return `${unitsText(units)} · not observed`;
+    const rate = percent(((level - 4) / data.cell_levels) ** 2);
+    const idle = layer.idle ? parseInt(layer.idle[place], 36) : 0;
+    const dying = units.some((unit) => layer.dying.includes(unit)) ? " · dying: its rate is nearly zero and falling" : "";
+    const some = idle ? ` · ${idle === 35 ? "35 or more" : idle} of ${units.length} ${layer.word}` : "";
+    return `${unitsText(units)}${some} · ${layer.fires} on about ${rate} of values${dying} · ${rows}`;
+  }
+
+  /** How a picture is parted into cells, and what is said of one. */
+  const kinds = {
+    heat: (figure) => ({
+      frame: ".frame",
+      parted: (pixels) => ({ rows: pixels.height, columns: pixels.width, side: 1 }),
+      describe: (pixels, row, column) => describe(data.layers[Number(figure.dataset.layer)], pixels, row, column),
+    }),
+    cells: (figure) => ({
+      frame: ".grid",
+      parted: (pixels) => {
+        const { side, columns } = data.cells[Number(figure.dataset.cells)];
+        return { rows: Math.ceil(pixels.height / side), columns, side };
+      },
+      describe: (pixels, row, column) => describeCell(data.cells[Number(figure.dataset.cells)], pixels, row, column),
+    }),
+  };
+
+  function explore(figure, kind) {
+    const frame = figure.querySelector(kind.frame);
     const image = frame.querySelector("img");
     const mark = figure.querySelector(".cell");
     const readout = figure.querySelector(".readout");
     const place = { row: 0, column: -1 };
-    let cells = null;
+    let pixels = null;
     const read = async () => {
-      if (cells?.source !== image.src) cells = { source: image.src, ...(await readCells(image)) };
+      if (pixels?.source !== image.src) pixels = { source: image.src, ...(await readCells(image)) };
+      return kind.parted(pixels);
     };
     const show = async () => {
-      await read();
-      place.row = Math.max(0, Math.min(cells.height - 1, place.row));
-      place.column = Math.max(0, Math.min(cells.width - 1, place.column));
-      const box = { left: place.column / cells.width, top: place.row / cells.height, width: 1 / cells.width, height: 1 / cells.height };
-      for (const [side, share] of Object.entries(box)) mark.style[side] = `${100 * share}%`;
+      const { rows, columns, side } = await read();
+      place.row = Math.max(0, Math.min(rows - 1, place.row));
+      place.column = Math.max(0, Math.min(columns - 1, place.column));
+      const [wide, high] = [pixels.width / side, pixels.height / side];
+      const box = { left: place.column / wide, top: place.row / high, width: 1 / wide, height: 1 / high };
+      for (const [edge, share] of Object.entries(box)) mark.style[edge] = `${100 * share}%`;
       mark.hidden = false;
-      readout.textContent = describe(data.layers[Number(figure.dataset.layer)], cells, place.row, place.column);
+      readout.textContent = kind.describe(pixels, place.row, place.column);
     };
     const point = async (event) => {
-      await read();
+      const { side } = await read();
       const box = image.getBoundingClientRect();
-      place.column = Math.floor(((event.clientX - box.left) / box.width) * cells.width);
-      place.row = Math.floor(((event.clientY - box.top) / box.height) * cells.height);
+      place.column = Math.floor((((event.clientX - box.left) / box.width) * pixels.width) / side);
+      place.row = Math.floor((((event.clientY - box.top) / box.height) * pixels.height) / side);
       show();
     };
     image.addEventListener("pointermove", point);
@@ -274,14 +436,29 @@
     document.querySelectorAll(".chart").forEach((figure) => {
       if (figure.querySelector(".plot") && !drawn.has(figure)) drawn.set(figure, draw(figure));
     });
-    document.querySelectorAll(".heat").forEach((figure) => {
-      if (!explored.has(figure)) { explored.add(figure); explore(figure); }
-    });
+    for (const [name, kind] of Object.entries(kinds)) {
+      document.querySelectorAll(`figure.${name}`).forEach((figure) => {
+        if (!explored.has(figure)) { explored.add(figure); explore(figure, kind(figure)); }
+      });
+    }
+    document.querySelectorAll("button.copy").forEach((button) => { button.hidden = false; });
+    light();
   }
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
-  addEventListener("beforeprint", () => { root.classList.add("printing"); redrawAll(); });
-  addEventListener("afterprint", () => { root.classList.remove("printing"); redrawAll(); });
+  addEventListener("beforeprint", () => {
+    root.classList.add("printing");
+    document.querySelectorAll("details:not([open])").forEach((details) => { details.open = details.dataset.shut = true; });
+    redrawAll();
+  });
+  addEventListener("afterprint", () => {
+    root.classList.remove("printing");
+    document.querySelectorAll("details[data-shut]").forEach((details) => { details.open = false; delete details.dataset.shut; });
+    redrawAll();
+  });
+  const visit = () => { const goal = document.getElementById(location.hash.slice(1)); if (goal) openAt(goal); };
+  addEventListener("hashchange", visit);
   show(JSON.parse(document.getElementById("data").textContent));
+  visit();
   window.relume = { show };
 })();
