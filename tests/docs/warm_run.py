@@ -48,6 +48,7 @@ def closing(command, *, env, **_):
     return SimpleNamespace(returncode=run_closing.main(list(command[3:])))
 
 
-launch.become, launch.run_beside = become, program
-attendance.subprocess = SimpleNamespace(run=closing, DEVNULL=None)
-main(sys.argv[1:])
+if __name__ == "__main__":
+    launch.become, launch.run_beside = become, program
+    attendance.subprocess = SimpleNamespace(run=closing, DEVNULL=None)
+    main(sys.argv[1:])
