@@ -1,6 +1,7 @@
 """Photograph the report of the tutorial's broken training: ``python -m docs.pictures``.
 
-Needs Debian's chromium. The README and the documentation show what comes out.
+Needs Debian's chromium. The README and the documentation show what comes out: the first screen, and
+the network with a cell for every unit.
 """
 
 import shlex
@@ -15,7 +16,7 @@ from docs.blocks import PAGES, blocks
 
 IMAGES = PAGES / "images"
 CHROMIUM = "/usr/bin/chromium"
-WIDTH, HEIGHT = 1120, 1500
+WIDTH, HEIGHT = 1120, 785
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
                 full_page=True,
                 clip={"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT},
             )
+            page.locator("section#units").screenshot(path=IMAGES / f"units-{theme}.png")
         browser.close()
 
 
