@@ -43,8 +43,11 @@ bench: $(READY) ## measure what Relume costs, beside its bare twin
 clinic: $(READY) ## judge the findings on trainings of known truth
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.clinic
 
-docs: $(READY) ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+docs: $(READY) ## build the documentation into site/, and check its links and slow examples
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python docs/check_site.py site
+	$(BIN)/python -m docs.outputs --slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/docs/test_rule_examples.py -o 'python_functions=mending_*'
 
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf build/lib* build/bdist* build/temp*

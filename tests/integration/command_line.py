@@ -27,7 +27,12 @@ def relume(*arguments, cwd, env=None):
 
     What a cold start imports, and that it does not import more, is tested elsewhere.
     """
-    command = ["-m", "relume", *map(str, arguments)]
+    return warm_python("-m", "relume", *arguments, cwd=cwd, env=env)
+
+
+def warm_python(*arguments, cwd, env=None):
+    """Run ``python ARGUMENTS`` to its end in a warm process, with plain output."""
+    command = [*map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         done = _warm().run(Path(folder) / "run", command, place=cwd, environment=env)
     return subprocess.CompletedProcess(command, *done)
