@@ -16,8 +16,8 @@ class WatchTracker(_GeneralTracker):  # type: ignore[misc]
     """Watches from ``accelerator.init_trackers`` to ``accelerator.end_training``.
 
     ``Accelerator(log_with=WatchTracker(out="watched"))``, alone or in a list with other trackers.
-    What ``accelerator.log`` is given is recorded. Accelerate starts its trackers in the main process
-    alone: of several, ``relume run -- accelerate launch train.py`` records all. Weights are those of
+    What ``accelerator.log`` is given is recorded. Accelerate starts trackers in the main process
+    alone; ``relume run -- accelerate launch train.py`` records all processes. Weights are those of
     a training without it, bitwise.
 
     Args:
