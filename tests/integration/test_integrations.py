@@ -1,6 +1,6 @@
 """One contract for all adapters to frameworks: what they leave behind, and what they leave alone.
 
-Each framework is imported once; every training is a process of its own.
+The frameworks are imported once; every training is a process of its own.
 """
 
 import json
@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 STAGE = Path(__file__).parent / "framework_stage"
 EXAMPLES = ROOT / "examples"
 LIBRARIES = {
-    "lightning": ("pytorch_lightning",),
-    "huggingface": ("transformers.trainer",),
-    "skorch": ("skorch",),
-    "accelerate": ("accelerate",),
-    "keras": ("keras",),
+    "lightning": "pytorch_lightning",
+    "huggingface": "transformers.trainer",
+    "skorch": "skorch",
+    "accelerate": "accelerate",
+    "keras": "keras",
 }
 LAYER = {"keras": "relu(layers)"}
 EXAMPLE_LAYER = {
@@ -43,13 +43,17 @@ CATCHES_INTERRUPTS = {"skorch"}
 WARM = ("torch._dynamo", "scipy.stats", "jinja2")
 
 
+@pytest.fixture(scope="module")
+def python():
+    warm = WarmPython(*WARM, *LIBRARIES.values(), environment={"KERAS_BACKEND": "torch"})
+    yield warm
+    warm.close()
+
+
 @pytest.fixture(scope="module", params=LIBRARIES)
-def framework(request):
-    """One framework: its name, and what runs Python with it imported."""
-    libraries = (*WARM, *LIBRARIES[request.param])
-    python = WarmPython(*libraries, environment={"KERAS_BACKEND": "torch"})
-    yield request.param, python
-    python.close()
+def framework(request, python):
+    """One framework: its name, and what runs Python with all of them imported."""
+    return request.param, python
 
 
 @pytest.fixture(scope="module")
