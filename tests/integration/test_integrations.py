@@ -87,6 +87,10 @@ def test_a_watched_training_leaves_a_record_with_its_scores(trained):
     assert run.info.result == {"notes": []}
     assert run.last_step == STEPS
     assert [(layer.name, layer.units) for layer in run.layers] == [(LAYER.get(name, "layers.1"), 8)]
+    assert run.layers[0].place.partition(":")[0] == f"train_{name}.py"
+    if name == "keras":
+        layers = {each.rpartition(".")[0].rstrip("_0123456789") for each in run.weights}
+        assert layers == {"layers", "dense"}  # the second is numbered over the process
     found = {each.name for each in run.metrics}
     assert SCORES[name] <= found
     assert "stage" not in found
