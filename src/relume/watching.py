@@ -16,6 +16,7 @@ import relume
 from relume.errors import RunFileError, SettingsError
 from relume.files import free_folder, writing_to
 from relume.observe.attendance import ending_of_process
+from relume.observe.group_folder import group_folder
 from relume.observe.recorder import Recorder
 from relume.observe.run_place import (
     RunPlace,
@@ -268,7 +269,8 @@ class Watch:
         if place is not None:
             return place.claim_run_file(rank=rank, is_child=is_child)
         settings = self.settings
-        folder = (settings.out or free_folder(Path(f"relume-{settings.name}"))).absolute()
+        wanted = Path(f"relume-{settings.name}").absolute()
+        folder = (settings.out or group_folder(lambda: free_folder(wanted))).absolute()
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder / shard_name(rank=rank, is_child=self._is_fork, pid=os.getpid())

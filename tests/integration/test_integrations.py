@@ -1,6 +1,6 @@
 """One contract for all adapters to frameworks: what they leave behind, and what they leave alone.
 
-Each framework is imported once; every training is a process of its own.
+The frameworks are imported once; every training is a process of its own.
 """
 
 import json
@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 STAGE = Path(__file__).parent / "framework_stage"
 EXAMPLES = ROOT / "examples"
 LIBRARIES = {
-    "lightning": ("pytorch_lightning",),
-    "huggingface": ("transformers.trainer",),
-    "skorch": ("skorch",),
-    "accelerate": ("accelerate",),
-    "keras": ("keras",),
+    "lightning": "pytorch_lightning",
+    "huggingface": "transformers.trainer",
+    "skorch": "skorch",
+    "accelerate": "accelerate",
+    "keras": "keras",
 }
 LAYER = {"keras": "relu(layers)"}
 EXAMPLE_LAYER = {
@@ -43,13 +43,17 @@ CATCHES_INTERRUPTS = {"skorch"}
 WARM = ("torch._dynamo", "scipy.stats", "jinja2")
 
 
+@pytest.fixture(scope="module")
+def python():
+    warm = WarmPython(*WARM, *LIBRARIES.values(), environment={"KERAS_BACKEND": "torch"})
+    yield warm
+    warm.close()
+
+
 @pytest.fixture(scope="module", params=LIBRARIES)
-def framework(request):
-    """One framework: its name, and what runs Python with it imported."""
-    libraries = (*WARM, *LIBRARIES[request.param])
-    python = WarmPython(*libraries, environment={"KERAS_BACKEND": "torch"})
-    yield request.param, python
-    python.close()
+def framework(request, python):
+    """One framework: its name, and what runs Python with all of them imported."""
+    return request.param, python
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +87,10 @@ def test_a_watched_training_leaves_a_record_with_its_scores(trained):
     assert run.info.result == {"notes": []}
     assert run.last_step == STEPS
     assert [(layer.name, layer.units) for layer in run.layers] == [(LAYER.get(name, "layers.1"), 8)]
+    assert run.layers[0].place.partition(":")[0] == f"train_{name}.py"
+    if name == "keras":
+        layers = {each.rpartition(".")[0].rstrip("_0123456789") for each in run.weights}
+        assert layers == {"layers", "dense"}  # the second is numbered over the process
     found = {each.name for each in run.metrics}
     assert SCORES[name] <= found
     assert "stage" not in found

@@ -16,8 +16,9 @@ class WatchTracker(_GeneralTracker):  # type: ignore[misc]
     """Watches from ``accelerator.init_trackers`` to ``accelerator.end_training``.
 
     ``Accelerator(log_with=WatchTracker(out="watched"))``, alone or in a list with other trackers.
-    What ``accelerator.log`` is given is recorded. Every process records what it trains. Weights are
-    those of a training without it, bitwise.
+    What ``accelerator.log`` is given is recorded. Accelerate starts trackers in the main process
+    alone; ``relume run -- accelerate launch train.py`` records all processes. Weights are those of
+    a training without it, bitwise.
 
     Args:
         **settings: Those of ``relume.watch``: ``out``, ``budget``, ``every``, ``repair``, ...
@@ -28,7 +29,6 @@ class WatchTracker(_GeneralTracker):  # type: ignore[misc]
 
     name = "relume"
     requires_logging_directory = False
-    main_process_only = False
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()

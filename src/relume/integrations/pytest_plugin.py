@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relume.integrations.judgement import WatchedTest
     from relume.integrations.limits import Limits
 
@@ -52,6 +54,7 @@ class WatchedTests:
         self._watches_all = bool(config.getoption("--relume"))
         self._open: WatchedTest | None = None
         self._told: dict[str, Any] | None = None
+        self._temporary: Path | None = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Refuse a marker that makes no sense before any test is run."""
@@ -132,10 +135,12 @@ class WatchedTests:
         except SettingsError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
 
-    def _folder(self) -> Any:
-        from pathlib import Path
-
-        out = self._config.getoption("--relume-out")
+    def _folder(self) -> "Path | None":
+        """Return the folder of all records: the one asked for, else one that pytest cleans up."""
+        out: str | None = self._config.getoption("--relume-out")
         if out is not None:
-            return (self._config.invocation_params.dir / Path(out)).absolute()
-        return None
+            return self._config.invocation_params.dir / out
+        factory = getattr(self._config, "_tmp_path_factory", None)  # None without that plugin
+        if self._temporary is None and factory is not None:
+            self._temporary = factory.mktemp("relume")
+        return self._temporary
