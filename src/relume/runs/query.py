@@ -15,7 +15,7 @@ SHARD = re.compile(r"run-(rank)?(\d+)\.sqlite")
 """The names of what other processes of a run write beside it."""
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: str | Path) -> Run:
     """Read a run whole.
 
     ``run.sqlite`` stands for all processes of its run: the files ``run-rank<n>.sqlite`` and
@@ -33,6 +33,7 @@ def read_run(path: Path) -> Run:
         RunFileError: If there is no run file, or the file named is not a run file, of a newer
             version, or damaged.
     """
+    path = Path(path)
     given = path / RUN_FILE if path.is_dir() else path
     shards = _shards_beside(given)
     if not shards:

@@ -6,6 +6,7 @@ one entry of ``sys.meta_path`` until torch is imported.
 """
 
 import atexit
+import gc
 import os
 import sys
 
@@ -57,11 +58,16 @@ class _Start:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         if self._attendance is None:
+            collects = gc.isenabled()
+            gc.disable()  # with torch there, one collection takes longer than all of our imports
             try:
                 self._attendance = self._load()
                 self._attendance.begin()
             except Exception as error:  # noqa: BLE001
                 _say(f"this process is not watched: {type(error).__name__}: {error}")
+            finally:
+                if collects:
+                    gc.enable()
 
     def end(self) -> None:
         """Run last of all that runs at exit."""
