@@ -3,7 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,16 @@ def glance(files: RunFiles) -> Glance:
     Raises:
         RunFileError: If it cannot be read.
 
-    Cost: a few queries and the last windows. A run is read whole where several processes wrote it,
-    or where units were silent so shortly that their earlier rate must tell.
+    Cost: a few queries and the last windows; all windows where units were silent so shortly that
+    their earlier rate must tell. A run of several processes is read whole.
     """
     if len(files.files) > 1:
         return glance_of(read_run(files.main.parent))
     with run_file.reading(files.main) as connection:
         part = _end_of(files.main, connection)
-    return glance_of(read_run(files.main) if _is_in_doubt(part) else part)
+        if _is_in_doubt(part):
+            part = replace(part, windows=_windows(connection, part.layers))
+    return glance_of(part)
 
 
 def glance_of(run: Run) -> Glance:
@@ -103,13 +105,23 @@ def _last_windows(
     """Return the last windows: as many as hold a loss, and rows enough of every layer."""
     enough = ENOUGH_ROWS if is_watched else 1
     rows, windows = np.zeros(len(layers), np.int64), []
-    firsts = connection.execute("SELECT first_step FROM windows ORDER BY first_step DESC")
-    for (first,) in firsts.fetchall():
+    for first in reversed(_first_steps(connection)):
         windows.append(run_file.read_window(connection, layers, first))
         rows += [part.activity.rows for part in windows[-1].layers]
         if any(window.loss.count for window in windows) and (rows >= enough).all():
             break
     return tuple(reversed(windows))
+
+
+def _windows(connection: sqlite3.Connection, layers: Sequence[Layer]) -> tuple[Window, ...]:
+    return tuple(
+        run_file.read_window(connection, layers, first) for first in _first_steps(connection)
+    )
+
+
+def _first_steps(connection: sqlite3.Connection) -> list[int]:
+    rows = connection.execute("SELECT first_step FROM windows ORDER BY first_step")
+    return [first for (first,) in rows]
 
 
 def _is_in_doubt(run: Run) -> bool:

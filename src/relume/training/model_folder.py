@@ -22,6 +22,11 @@ FORMAT = "relume-model"
 VERSION = 1
 _JSON_NAME, _WEIGHTS_NAME = "model.json", "weights.safetensors"
 _MOST_JSON_BYTES = 256 << 20
+_DAMAGE = (
+    LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
+    RelumeError,
+)  # fmt: skip
+"""What rebuilding a model from other things than were written can come to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +103,7 @@ def load_model(folder: Path) -> SavedModel:
         return _rebuild(folder, data)
     except ModelFormatError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RelumeError) as error:
+    except _DAMAGE as error:
         raise ModelFormatError(
             f"{folder / _JSON_NAME} does not describe a model: {error}"
         ) from error

@@ -1,6 +1,7 @@
 """Reads the arrays of an ``.npz`` file; nothing in it can run code."""
 
 import hashlib
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -15,6 +16,11 @@ from relume.training.data.wording import shown
 
 MOST_BYTES = 2**32
 """Unpacked size above which a file is not read."""
+
+_UNREADABLE = (
+    ValueError, NotImplementedError, RuntimeError, ArithmeticError, SyntaxError, MemoryError,
+)  # fmt: skip
+"""What NumPy can make of the head of an array that says other things."""
 
 
 def read_arrays(
@@ -43,15 +49,15 @@ def read_arrays(
         raise DataError(f"there is no file {shown(path, 200)}") from None
     except OSError as error:
         raise DataError(f"{shown(path, 200)} cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, TypeError, KeyError, zlib.error, struct.error) as error:
         raise DataError(f"{name} is a damaged or cut-off .npz file; get it again") from error
-    except (ValueError, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{name} holds an array of objects, which could run code when read; "
                 "save numbers, and labels as numbers or texts of fixed width"
             ) from error
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{name} holds an array that cannot be read: {reason}") from error
 
 
