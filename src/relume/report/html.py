@@ -154,4 +154,6 @@ def _embedded(data: Any) -> Markup:
 def _painted(css: str, legend: Mapping[str, Any]) -> str:
     stops = ",".join(f"rgb({r} {g} {b})" for r, g, b in legend["stops"])
     red, green, blue = legend["silent"]
-    return css.replace("STOPS", stops).replace("SILENT", f"rgb({red} {green} {blue})")
+    silent = f"{red} {green} {blue}"
+    css = css.replace("STOPS", stops).replace("VEILED", f"rgb({silent} / .75)")
+    return css.replace("SILENT", f"rgb({silent})")
