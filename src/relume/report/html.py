@@ -157,4 +157,6 @@ def painted(css: str) -> str:
     legend = heatmap.legend()
     stops = ",".join(f"rgb({r} {g} {b})" for r, g, b in legend["stops"])
     red, green, blue = legend["silent"]
-    return css.replace("STOPS", stops).replace("SILENT", f"rgb({red} {green} {blue})")
+    silent = f"{red} {green} {blue}"
+    css = css.replace("STOPS", stops).replace("VEILED", f"rgb({silent} / .75)")
+    return css.replace("SILENT", f"rgb({silent})")
