@@ -26,7 +26,6 @@ from tests.integration.live_server import TOKEN, WATCH_FOR, LiveServer, LiveVisi
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 FACTORY = Path(__file__).parents[1] / "unit" / "report" / "run_factory.py"
 HOSTILE = '</script><img src=x onerror="window.ran=1;alert(1)">{{7*7}}'
 
@@ -52,21 +51,6 @@ while bad_steps < 150:
     optimizer.step()
     time.sleep(0.01)
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip("needs a browser: install the Debian package chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
