@@ -11,6 +11,7 @@ from relume.report import sentences, watched
 from relume.report.events import events
 from relume.report.findings import shown_findings
 from relume.report.layers import layer_parts, short_number
+from relume.report.loss_curves import MOST_CURVE_POINTS, loss_curves
 from relume.report.parts import (
     Baseline,
     Document,
@@ -21,19 +22,16 @@ from relume.report.parts import (
     Overhead,
     Result,
     UnitCounts,
-    WindowCurves,
 )
 from relume.report.repairs import repairs
-from relume.report.timeline import added, group_windows, steps_of
 from relume.report.verdict import Script, verdict
 from relume.report.wording import lines, printable
 from relume.runs.query import Run
-from relume.runs.records import Epoch, Metric, Window
+from relume.runs.records import Epoch, Metric
 from relume.runs.summary import WATCH
 
 FORMAT = "relume-report"
 VERSION = 2
-MOST_CURVE_POINTS = 300
 MOST_TARGETS = 50
 MOST_DEATH_GROUPS = 200
 MOST_METRICS = 50
@@ -81,7 +79,7 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
         stopped=printable(stopped) if stopped else None,
         network=lines(network, 80) if network else None,
         units=units,
-        window_curves=_window_curves(run.windows),
+        window_curves=loss_curves(run),
         epoch_curves=_epoch_curves(run.epochs),
         columns=columns,
         layers=layers,
@@ -242,19 +240,6 @@ def _unit_counts(layers: Sequence[LayerPart]) -> UnitCounts | None:
         dying=sum(map(len, dying)) if dying else None,
         rows=min(summary.rows for summary in seen),
         at_final_weights=all(summary.at_final_weights for summary in seen),
-    )
-
-
-def _window_curves(windows: Sequence[Window]) -> WindowCurves:
-    groups = group_windows(windows, MOST_CURVE_POINTS)
-    spans = [steps_of(windows, group) for group in groups]
-    losses = [added([windows[i].loss for i in group]) for group in groups]
-    return WindowCurves(
-        step=tuple((first + last) / 2 for first, last in spans),
-        loss=tuple(short_number(loss.mean) for loss in losses),
-        loss_least=tuple(short_number(loss.least) for loss in losses),
-        loss_greatest=tuple(short_number(loss.greatest) for loss in losses),
-        learning_rate=tuple(short_number(windows[group[-1]].learning_rate) for group in groups),
     )
 
 
