@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from relume.diagnosis.deaths import DeathGroup, death_groups
 from relume.diagnosis.engine import Diagnosis, diagnose
 from relume.report import sentences, watched
-from relume.report.curves import window_curves
 from relume.report.events import events
 from relume.report.findings import shown_findings
 from relume.report.layers import layer_parts, short_number
+from relume.report.loss_curves import MOST_CURVE_POINTS, loss_curves
 from relume.report.parts import (
     Baseline,
     Document,
@@ -32,7 +32,6 @@ from relume.runs.summary import WATCH
 
 FORMAT = "relume-report"
 VERSION = 2
-MOST_CURVE_POINTS = 300
 MOST_TARGETS = 50
 MOST_DEATH_GROUPS = 200
 MOST_METRICS = 50
@@ -80,7 +79,7 @@ def build_document(run: Run, diagnosis: Diagnosis | None = None) -> Document:
         stopped=printable(stopped) if stopped else None,
         network=lines(network, 80) if network else None,
         units=units,
-        window_curves=window_curves(run, MOST_CURVE_POINTS),
+        window_curves=loss_curves(run),
         epoch_curves=_epoch_curves(run.epochs),
         columns=columns,
         layers=layers,
