@@ -249,7 +249,10 @@ def test_a_scaled_model_speaks_in_the_programs_own_units(treated):
 
 
 def test_models_are_changed_once_at_their_first_call(treated):
-    treated((Kind.INITIALISE, {}), (Kind.BATCH_NORM, {"momentum": None}), (Kind.NONLINEARITY, {}))
+    treated(
+        (Kind.INITIALISE, {"scheme": "he"}), (Kind.BATCH_NORM, {"momentum": None}),
+        (Kind.NONLINEARITY, {"to": "tanh"}),
+    )  # fmt: skip
     model = nn.Sequential(nn.Linear(400, 300), nn.BatchNorm1d(300))
     model(torch.randn(8, 400))
     assert model[0].weight.std().item() == pytest.approx(math.sqrt(2 / 400), rel=0.02)
@@ -261,9 +264,13 @@ def test_models_are_changed_once_at_their_first_call(treated):
     assert torch.equal(model[0].weight, drawn)
     recurrent = nn.RNN(2, 3, nonlinearity="relu")
     x = torch.randn(4, 1, 2)
+    changed = recurrent(x)[0]
     plain = nn.RNN(2, 3)
+    plain(x)
     plain.load_state_dict(recurrent.state_dict())
-    assert torch.equal(recurrent(x)[0], plain(x)[0])
+    assert torch.equal(changed, plain(x)[0])
+    hidden = recurrent.weight_hh_l0
+    assert torch.allclose(hidden @ hidden.T, torch.eye(3), atol=1e-6)
 
 
 def test_rows_with_missing_values_are_left_out_and_empty_batches_too(treated):

@@ -37,6 +37,34 @@ class LogSoftmax(Listener):
             call.prediction = functional.log_softmax(call.prediction, axis)
 
 
+class Probabilities(Listener):
+    """Gives what the model gives as probabilities.
+
+    Args:
+        function: ``softmax`` over the classes, or ``sigmoid``.
+    """
+
+    def __init__(self, function: str) -> None:
+        self._is_sigmoid = function == "sigmoid"
+
+    def after_model(self, model: nn.Module, output: Any) -> Any:
+        """Return it as probabilities."""
+        if not _is_amounts(output):
+            return output
+        return output.sigmoid() if self._is_sigmoid else output.softmax(1)
+
+
+class OneLogit(Listener):
+    """Gives cross-entropy over one unit a second one, fixed at 0: it becomes the binary one."""
+
+    def before_loss(self, call: LossCall) -> None:
+        """Add the unit, and count the targets 0 and 1 as classes."""
+        logits, shares = call.prediction, call.target
+        if call.function == "cross_entropy" and logits.shape == shares.shape:
+            call.prediction = torch.stack([torch.zeros_like(logits), logits], 1)
+            call.target = torch.stack([1 - shares, shares], 1)
+
+
 class ClassWeights(Listener):
     """Weights the classes in a loss.
 
