@@ -329,12 +329,18 @@ def _best(tried: Sequence[Trial], choice: ScoreChoice) -> Trial | None:
 
 
 def _best_two(tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> list[Trial]:
-    """Return the best two that gain and that are of different kinds; fewer where there are none."""
+    """Return the best two that gain and that are of different kinds; fewer where there are none.
+
+    Other activations ask for another start: where nothing else gains, that one goes with them.
+    """
     start = choice.better(untreated.score(choice.name))
     gaining = [each for each in tried if _value(each, choice) > start and not _is_reseed(each)]
     best: dict[Kind, Trial] = {}
     for each in sorted(gaining, key=lambda trial: -_value(trial, choice)):
         best.setdefault(each.treatments[0].kind, each)
+    starts = [each for each in tried if each.treatments[0].kind is Kind.INITIALISE]
+    if list(best) == [Kind.SWAP]:
+        return [best[Kind.SWAP], *starts[:1]]
     return list(best.values())[:2]
 
 

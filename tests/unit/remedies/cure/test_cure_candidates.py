@@ -200,6 +200,11 @@ def test_classes_are_weighted_by_what_was_counted_where_the_loss_takes_weights()
             (Kind.HOLD_RATE, {}),
         ),
         (
+            Code.NLL_WITHOUT_LOG,
+            {"loss": loss_of("nll_loss", "softmax")},
+            (Kind.LOG_SOFTMAX, {"of_probabilities": True}),
+        ),
+        (
             Code.ONE_OUTPUT,
             {"loss": loss_of("binary_cross_entropy", "softmax")},
             (Kind.SWAP, {"keys": [KEY], "to": "sigmoid"}),

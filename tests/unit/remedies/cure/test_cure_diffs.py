@@ -320,7 +320,11 @@ def test_the_loss_that_takes_scores_stands_for_the_one_that_takes_logarithms(tmp
     script = Script(tmp_path, LOSS)
     made = script.made("nn.NLLLoss()", "NLLLoss")
     survey = loss_of(script, "nll_loss", "criterion(model(x), y)", made)
-    assert "criterion = nn.CrossEntropyLoss()\n" in script.edited("log-softmax", survey)
+    edited = script.edited("log-softmax", survey, of_probabilities=False)
+    assert "criterion = nn.CrossEntropyLoss()\n" in edited
+    patch = script.patch("log-softmax", survey, of_probabilities=True)
+    edited = patch.files[script.path.resolve()].decode()
+    assert "criterion(torch.log(model(x) + 1e-9), y)" in edited
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,11 @@ class MadeUpStage:
         )  # fmt: skip
 
 
-def search(monkeypatch, stage, *codes, **settings):
+def search(monkeypatch, stage, *codes, survey=None, **settings):
     findings = tuple(
         Finding(code=code, severity=Severity.WARNING, message=f"{code} was seen") for code in codes
     )
-    survey = {"optimizers": [{"rate": 0.1}], "steps": STEPS}
+    survey = {"optimizers": [{"rate": 0.1}], "steps": STEPS} | (survey or {})
     monkeypatch.setattr(engine, "_read", lambda trial: (Case(findings, survey), findings))
     wish = ScoreWish(pattern="a(.)") if stage.name == "printed" else ScoreWish()
     said = []
@@ -117,6 +117,17 @@ def test_two_treatments_that_both_help_are_tried_together(monkeypatch):
 
     cure, _ = search(monkeypatch, MadeUpStage(score), Code.RATE_TOO_HIGH)
     assert {each.kind for each in cure.winner} == {Kind.RATE, Kind.WARM_UP}
+
+
+def test_another_activation_is_tried_with_another_start_too(monkeypatch):
+    def score(kinds, treatments, offset):
+        both = Kind.SWAP in kinds and Kind.INITIALISE in kinds
+        return 0.2 + 0.2 * (Kind.SWAP in kinds) + 0.3 * both + noise(offset)
+
+    survey = {"activations": [{"function": "sigmoid", "place": None, "made": None}]}
+    stage = MadeUpStage(score)
+    cure, _ = search(monkeypatch, stage, Code.VANISHING_GRADIENT, survey=survey, allows_model=True)
+    assert {each.kind for each in cure.winner} == {Kind.SWAP, Kind.INITIALISE}
 
 
 def test_a_better_seed_is_no_cure_and_is_told(monkeypatch):

@@ -231,11 +231,23 @@ def test_losses_are_given_one_shape_logarithms_and_weights(treated):
     squared = functional.mse_loss(torch.arange(6.0), torch.ones(6))
     entropy = functional.cross_entropy(scores, classes)
     weighted = functional.cross_entropy(scores, classes, weight=torch.tensor(weights))
-    treated((Kind.SQUEEZE, {}), (Kind.LOG_SOFTMAX, {}), (Kind.CLASS_WEIGHTS, {"weights": weights}))
+    treated(
+        (Kind.SQUEEZE, {}),
+        (Kind.LOG_SOFTMAX, {"of_probabilities": False}),
+        (Kind.CLASS_WEIGHTS, {"weights": weights}),
+    )
     assert functional.mse_loss(torch.arange(6.0)[:, None], torch.ones(6)) == squared
     assert functional.nll_loss(scores, classes).item() == pytest.approx(entropy.item())
     scores.requires_grad_()
     assert nn.CrossEntropyLoss()(scores, classes).item() == pytest.approx(weighted.item())
+
+
+def test_probabilities_are_given_their_logarithms(treated):
+    scores, classes = torch.randn(6, 3), torch.randint(3, (6,))
+    wanted = functional.cross_entropy(scores, classes).item()
+    treated((Kind.LOG_SOFTMAX, {"of_probabilities": True}))
+    found = functional.nll_loss(scores.softmax(1), classes).item()
+    assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_scaled_model_speaks_in_the_programs_own_units(treated):

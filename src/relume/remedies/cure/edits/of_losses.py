@@ -27,7 +27,12 @@ def squeeze(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
 
 
 def log_softmax(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
-    """Write cross-entropy, which takes scores, for the loss that takes their logarithms."""
+    """Write a logarithm around probabilities, else cross-entropy, which takes scores."""
+    if treatment.numbers["of_probabilities"]:
+        source, call = _call(sources, survey)
+        value = _side(source, call, 0)
+        logarithm = source.replace(value, f"torch.log({source.operand(value)} + 1e-9)")
+        return [(source.path, each) for each in (*source.import_of_torch(), logarithm)]
     names = {"NLLLoss": "CrossEntropyLoss", "nll_loss": "cross_entropy"}
     return _other_loss(sources, survey, names)
 

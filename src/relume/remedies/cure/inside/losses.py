@@ -11,6 +11,8 @@ from relume.remedies.cure.inside.listener import Listener, LossCall
 from relume.remedies.cure.place import CodePlace
 
 OF_AMOUNTS = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
+TINY = 1e-9
+"""Added to probabilities before their logarithm."""
 
 
 class Squeeze(Listener):
@@ -28,11 +30,22 @@ class Squeeze(Listener):
 
 
 class LogSoftmax(Listener):
-    """Gives a negative log-likelihood the logarithms of probabilities that it takes."""
+    """Gives a negative log-likelihood the logarithms of probabilities that it takes.
+
+    Args:
+        of_probabilities: Whether the program has probabilities; else it has scores.
+    """
+
+    def __init__(self, *, of_probabilities: bool) -> None:
+        self._of_probabilities = of_probabilities
 
     def before_loss(self, call: LossCall) -> None:
-        """Normalise scores over the classes."""
-        if call.function == "nll_loss":
+        """Take logarithms; scores are normalised over the classes first."""
+        if call.function != "nll_loss":
+            return
+        if self._of_probabilities:
+            call.prediction = torch.log(call.prediction + TINY)
+        else:
             axis = 1 if call.prediction.ndim > 1 else 0
             call.prediction = functional.log_softmax(call.prediction, axis)
 

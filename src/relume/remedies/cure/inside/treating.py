@@ -65,7 +65,7 @@ LISTENERS: Mapping[Kind, Callable[[Numbers, Makings], Listener]] = {
     Kind.SQUEEZE: lambda _numbers, _: Squeeze(),
     Kind.PROBABILITIES: lambda numbers, _: Probabilities(numbers["function"]),
     Kind.ONE_LOGIT: lambda _numbers, _: OneLogit(),
-    Kind.LOG_SOFTMAX: lambda _numbers, _: LogSoftmax(),
+    Kind.LOG_SOFTMAX: lambda numbers, _: LogSoftmax(of_probabilities=numbers["of_probabilities"]),
     Kind.CLASS_WEIGHTS: lambda numbers, _: ClassWeights(numbers["weights"]),
     Kind.SCALE: lambda numbers, _: Scale(numbers.get("inputs"), numbers.get("targets")),
     Kind.DROP_ROWS: lambda _numbers, _: DropRows(),

@@ -56,10 +56,15 @@ def _skip(case: Case, functions: frozenset[str], *, changes_loss: bool) -> Itera
 
 def log_softmax(case: Case) -> Iterator[Treatment]:
     """Propose the logarithms that a negative log-likelihood takes."""
-    if case.loss_function == "nll_loss":
-        yield Treatment(
-            kind=Kind.LOG_SOFTMAX, label="log-softmax before nll_loss", changes_loss=True
-        )
+    if case.loss_function != "nll_loss":
+        return
+    is_share = any(each["function"] == "softmax" for each in case.head)
+    yield Treatment(
+        kind=Kind.LOG_SOFTMAX,
+        label=f"{'log' if is_share else 'log-softmax'} before nll_loss",
+        numbers={"of_probabilities": is_share},
+        changes_loss=True,
+    )
 
 
 def probabilities(case: Case) -> Iterator[Treatment]:
