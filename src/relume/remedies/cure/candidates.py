@@ -96,6 +96,7 @@ PROPOSERS: Mapping[Code, tuple[Proposer, ...]] = {
     Code.RATE_TOO_LOW: _TOO_SLOW,
     Code.PLATEAU: _STUCK,
     Code.STILL_IMPROVING: _TOO_SLOW,
+    Code.OVER_FITTING: (of_models.usual_batch_norm,),
     Code.TRAIN_EVAL_GAP: (of_models.batch_norm,),
     Code.TINY_BATCHES: (of_models.batch_norm,),
     Code.CHANNEL_DRIFT: (of_models.batch_norm,),

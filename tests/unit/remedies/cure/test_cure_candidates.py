@@ -2,6 +2,8 @@
 
 import pytest
 
+from benchmarks.clinic.curable import CURABLE
+from benchmarks.clinic.grid import FAULTS
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Finding, Safety, Severity
 from relume.errors import SettingsError, UnknownNameError
@@ -282,6 +284,20 @@ def test_a_schedule_that_steps_at_every_batch_steps_once_an_epoch():
     when = [each.numbers["when"] for each in found if each.kind is Kind.SCHEDULE]
     assert when == ["epoch", "never"]
     assert found[0].kind is Kind.SCHEDULE
+
+
+UNANSWERED = {
+    Code.CONSTANT_INPUT, Code.CONSTANT_TARGET, Code.SQUARED_ERROR_ON_CLASSES, Code.BATCH_OF_ONE,
+    Code.LEAKED_ROWS, Code.OVER_TRAINING, Code.MEMORISING,
+}  # fmt: skip
+"""Rows, labels and losses that are the author's."""
+
+
+def test_every_finding_but_those_that_no_change_from_outside_cures_has_an_answer():
+    assert set(Code) - set(PROPOSERS) == UNANSWERED
+    curable = [each for each in FAULTS if each.name in CURABLE]
+    assert {each.name for each in curable} == set(CURABLE)
+    assert not {code for each in curable for code in each.true} & UNANSWERED
 
 
 @pytest.mark.parametrize("code", PROPOSERS)

@@ -1,6 +1,7 @@
 """Proposals for the model: its start, its activations, its norms, its mode."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Safety
@@ -104,17 +105,21 @@ def _nonlinearity(case: Case, present: str, to: str) -> Iterator[Treatment]:
 
 def batch_norm(case: Case) -> Iterator[Treatment]:
     """Propose how batch norm follows its batches: as usual, faster, or not at all."""
-    norms = [
-        made
-        for made in case.survey.get("modules", {}).values()
-        if made["kind"].startswith("BatchNorm")
-    ]
-    if not norms:
-        return
-    if any(made.get("momentum", USUAL_MOMENTUM) != USUAL_MOMENTUM for made in norms):
+    yield from usual_batch_norm(case)
+    if _norms(case):
+        yield _batch_norm(0.5)
+        yield _batch_norm(None)
+
+
+def usual_batch_norm(case: Case) -> Iterator[Treatment]:
+    """Propose the momentum that torch gives batch norm, where there is another."""
+    if any(made.get("momentum", USUAL_MOMENTUM) != USUAL_MOMENTUM for made in _norms(case)):
         yield _batch_norm(USUAL_MOMENTUM)
-    yield _batch_norm(0.5)
-    yield _batch_norm(None)
+
+
+def _norms(case: Case) -> list[Mapping[str, Any]]:
+    modules = case.survey.get("modules", {}).values()
+    return [made for made in modules if made["kind"].startswith("BatchNorm")]
 
 
 def _batch_norm(momentum: float | None) -> Treatment:
