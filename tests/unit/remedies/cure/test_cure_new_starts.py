@@ -137,6 +137,46 @@ def test_what_is_drawn_anew_is_drawn_as_the_diff_draws_it(tmp_path, scheme):
     assert model.slopes.weight.item() == -0.5  # which it was made with
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            (
+                "model = Net()\nmodel.a.fill_(3)\noptimizer = SGD(model)\nmodel.b.fill_(3)\n"
+                "for x in xs:\n    model(x)\n"
+            ),
+            "model.b.fill_(3)\nfor module in model.modules():",
+        ),
+        (
+            (
+                "def step(net, x):\n    model(x)\nmodel = Net()\nmodel.a.fill_(3)\n"
+                "optimizer = SGD(model)\nstep(model, x)\n"
+            ),
+            "model.a.fill_(3)\nfor module in model.modules():",
+        ),
+        (
+            "def made():\n    model = Net()\n    return model\noptimizer = SGD(model)\nmodel(x)\n",
+            "    model = Net()\n    for module in model.modules():",
+        ),
+    ],
+)
+def test_a_start_is_written_behind_what_the_program_does_to_the_weights(tmp_path, text, wanted):
+    path = tmp_path / "train.py"
+    path.write_text(f"import torch\n{text}")
+    text = path.read_text()
+    survey = {
+        "model": {
+            "made": {"kind": "Net", "place": place(path, text, "Net()")},
+            "call": place(path, text, "model(x)"),
+        },
+        "optimizers": [{"place": place(path, text, "SGD(model)")}],
+    }
+    treatment = Treatment(kind=Kind.INITIALISE, label="it", numbers={"scheme": "default"})
+    edited = write_patch([treatment], survey, tmp_path).files[path].decode()
+    assert wanted in edited
+    compile(edited, "train.py", "exec")
+
+
 def test_schemes_have_their_variances_and_everything_else_its_beginning():
     def changed(scheme, model, x):
         with torch.no_grad():

@@ -1,6 +1,7 @@
 """Edits of a model: its mode, its initialisation, its dropout and batch norms, what it gives."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import libcst as cst
 
@@ -56,7 +57,7 @@ def train_mode(sources: Sources, treatment: Treatment, survey: Written) -> Edits
 
 
 def initialise(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
-    """Write an initialisation after the model is made."""
+    """Write an initialisation where the model is about to be trained, else after it is made."""
     place = place_of_model(survey)
     source = sources.at(place)
     call = source.call_at(place)
@@ -66,8 +67,41 @@ def initialise(sources: Sources, treatment: Treatment, survey: Written) -> Edits
         f"for module in {name_of_made(source, call)}.modules():",
         *(f"    {line.format(nonlinearity=nonlinearity)}" for line in _lines(survey, scheme)),
     ]
-    added = [*source.import_of_torch(), source.after(source.statement(call), *lines)]
-    return [(source.path, each) for each in added]
+    statement = source.statement(call)
+    following = _first_use(source, statement, survey)
+    added = (
+        source.before(following, *lines)
+        if following is not None
+        else source.after(statement, *lines)
+    )
+    return [(source.path, each) for each in (*source.import_of_torch(), added)]
+
+
+def _first_use(
+    source: Source, making: cst.SimpleStatementLine, survey: Written
+) -> cst.CSTNode | None:
+    """Return the statement beside that of a model in which it is trained, or its optimizer made.
+
+    What the program writes into the weights in between is overwritten as in the trial.
+    """
+    block = source.parent(making)
+    if not isinstance(block, (cst.Module, cst.IndentedBlock)):
+        return None
+    index = next(i for i, each in enumerate(block.body) if each is making)
+    places = [
+        survey["model"].get("call"),
+        *(each["place"] for each in survey.get("optimizers", ())),
+    ]
+    for said in filter(None, places):
+        place = CodePlace.from_json(said)
+        if Path(place.file).resolve() != source.path:
+            continue
+        start, end = source.bytes_of(place)
+        for each in block.body[index + 1 :]:
+            first, last = source.span(each)
+            if first <= start and end <= last:
+                return each
+    return None
 
 
 def _lines(survey: Written, scheme: str) -> tuple[str, ...]:
