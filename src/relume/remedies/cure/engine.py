@@ -15,7 +15,13 @@ from relume.remedies.cure.candidates import candidates
 from relume.remedies.cure.case import Case
 from relume.remedies.cure.gain import Gain, measure_gain
 from relume.remedies.cure.race import Rungs, affordable, best_of
-from relume.remedies.cure.score import ScoreChoice, ScoreWish, choose_score, outcome_of
+from relume.remedies.cure.score import (
+    ScoreChoice,
+    ScoreWish,
+    choose_score,
+    outcome_of,
+    pacing_score,
+)
 from relume.remedies.cure.treatment import Kind, Treatment
 from relume.remedies.cure.trial import RUN, Stage, Trial, last_lines, read_survey
 
@@ -135,7 +141,8 @@ class Search:
         known: dict[str, Any],
     ) -> Cure:
         judged = self._comparable(wanted, choice)
-        if all(each.kind is Kind.SEED for each in judged):
+        answers = [each for each in wanted if each.answers]
+        if answers and not any(each in judged for each in answers):
             return Cure(outcome=Outcome.NOT_JUDGED, spent=1.0, notes=tuple(self._notes), **known)
         tried = self._race(judged, untreated, choice)
         tried += self._combined(tried, untreated, choice)
@@ -201,19 +208,27 @@ class Search:
     def _race(
         self, wanted: Sequence[Treatment], untreated: Trial, choice: ScoreChoice
     ) -> list[Trial]:
-        """Run candidates while there is room for the proof after them."""
+        """Run candidates while there is room for the proof after them.
+
+        A fresh start is the third, so that it can be stopped. Once two treatments of different
+        kinds gain, room is kept for both together.
+        """
         rungs = Rungs(untreated.steps)
-        rungs.add(_at_rungs(rungs, untreated, choice))
+        changes = any(each.changes_loss for each in wanted)
+        pace = pacing_score(untreated, choice, rungs.at, loss_changes=changes)
+        rungs.add(_at_rungs(rungs, untreated, pace))
         tried: list[Trial] = []
         seed = [each for each in wanted if each.kind is Kind.SEED]
         others = [each for each in wanted if each.kind is not Kind.SEED]
-        for number, each in enumerate([*others[:1], *seed, *others[1:]]):
-            if not self._has_room(extra=0.0 if number < 2 else 1.0):
+        for number, each in enumerate([*others[:2], *seed, *others[2:]]):
+            pair = _best_two(tried, untreated, choice)
+            if not self._has_room(extra=1.0 if len(pair) == 2 else 0.0):
                 self._notes.append(
                     f"the budget left no room for {len(others) + len(seed) - number} candidates"
                 )
                 break
-            tried.append(self._try(each, rungs, choice))
+            tried.append(self._try(each, rungs, pace))
+            self._say(f"{each.label}: {outcome_of(tried[-1], choice)}")
         return tried
 
     def _has_room(self, *, extra: float) -> bool:
@@ -221,18 +236,17 @@ class Search:
         proof = 2.0 * self._settings.seeds
         return affordable([*self._spent, proof, extra], budget)
 
-    def _try(self, treatment: Treatment, rungs: Rungs, choice: ScoreChoice) -> Trial:
+    def _try(self, treatment: Treatment, rungs: Rungs, pace: ScoreChoice) -> Trial:
         marks = rungs.marks()
-        sign = -1.0 if choice.is_less_better else 1.0
+        sign = -1.0 if pace.is_less_better else 1.0
         trial = self._run(
             treatment,
             offset=RESEED if treatment.kind is Kind.SEED else 0,
             marks={step: sign * mark for step, mark in marks.items()},
-            score=choice.name,
-            is_less_better=choice.is_less_better,
+            score=pace.name,
+            is_less_better=pace.is_less_better,
         )
-        rungs.add(_at_rungs(rungs, trial, choice))
-        self._say(f"{trial.label}: {outcome_of(trial, choice)}")
+        rungs.add(_at_rungs(rungs, trial, pace))
         return trial
 
     def _run(self, *treatments: Treatment, **options: Any) -> Trial:
@@ -244,19 +258,10 @@ class Search:
         self, tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice
     ) -> list[Trial]:
         """Run the best two of different kinds together, if both gain."""
-        start = choice.better(untreated.score(choice.name))
-        ranked = sorted(
-            (each for each in tried if _value(each, choice) > start and not _is_reseed(each)),
-            key=lambda each: -_value(each, choice),
-        )
-        first = next(iter(ranked), None)
-        if first is None or not self._has_room(extra=0.0):
+        pair = _best_two(tried, untreated, choice)
+        if len(pair) < 2 or not self._has_room(extra=0.0):
             return []
-        kind = first.treatments[0].kind
-        second = next((each for each in ranked if each.treatments[0].kind is not kind), None)
-        if second is None:
-            return []
-        trial = self._run(*first.treatments, *second.treatments)
+        trial = self._run(*pair[0].treatments, *pair[1].treatments)
         self._say(f"{trial.label}: {outcome_of(trial, choice)}")
         return [trial]
 
@@ -321,6 +326,22 @@ def _best(tried: Sequence[Trial], choice: ScoreChoice) -> Trial | None:
     """Return the best candidate that came to its end, better than untreated or not."""
     ended = [each for each in tried if _value(each, choice) > -math.inf and not _is_reseed(each)]
     return max(ended, key=lambda each: _value(each, choice), default=None)
+
+
+def _best_two(tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> list[Trial]:
+    """Return the best two that gain and that are of different kinds; fewer where there are none.
+
+    Other activations ask for another start: where nothing else gains, that one goes with them.
+    """
+    start = choice.better(untreated.score(choice.name))
+    gaining = [each for each in tried if _value(each, choice) > start and not _is_reseed(each)]
+    best: dict[Kind, Trial] = {}
+    for each in sorted(gaining, key=lambda trial: -_value(trial, choice)):
+        best.setdefault(each.treatments[0].kind, each)
+    starts = [each for each in tried if each.treatments[0].kind is Kind.INITIALISE]
+    if list(best) == [Kind.SWAP]:
+        return [best[Kind.SWAP], *starts[:1]]
+    return list(best.values())[:2]
 
 
 def _winner(tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> Trial | None:

@@ -44,7 +44,8 @@ class Rungs:
     def marks(self) -> dict[int, float]:
         """Return what the next trial must reach at each rung to be among the best third.
 
-        A rung that fewer than three have reached stops nobody.
+        A rung that fewer than three have reached stops nobody. Where several share the last place
+        of the best third, and others are better, to be no better than they is not enough.
 
         Example:
             >>> rungs = Rungs(100)
@@ -52,12 +53,16 @@ class Rungs:
             ...     rungs.add({25: score})
             >>> rungs.marks()
             {25: 0.7}
+            >>> rungs.add({25: 0.7})
+            >>> rungs.marks()[25] > 0.7
+            True
         """
         found = {}
         for step, scores in self._seen.items():
             kept = math.ceil((len(scores) + 1) * KEPT)
             if len(scores) >= 3 and math.isfinite(mark := sorted(scores)[-kept]):
-                found[step] = mark
+                is_shared = scores.count(mark) > 1 and max(scores) > mark
+                found[step] = math.nextafter(mark, math.inf) if is_shared else mark
         return found
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from relume.errors import SettingsError, UnknownNameError
@@ -110,6 +110,31 @@ def choose_score(trial: Trial, wish: ScoreWish, *, loss_changes: bool) -> ScoreC
         if name in trial.series:
             return _recorded(name, wish)
     return _recorded(LOSSES[1], wish)
+
+
+def pacing_score(
+    trial: Trial, choice: ScoreChoice, steps: Iterable[int], *, loss_changes: bool
+) -> ScoreChoice:
+    """Return the score by which those who fall behind are stopped.
+
+    It is the one that decides, where that is known at all of certain steps; else, as where it is
+    printed at the end alone, the first other one that is.
+
+    Args:
+        trial: The untreated run.
+        choice: What decides.
+        steps: Where it has to be known.
+        loss_changes: Whether a candidate makes the loss another one.
+    """
+    wanted = list(steps)
+    names = [*INDEPENDENT[:2], LOSSES[0], *INDEPENDENT[2:], LOSSES[1]]
+    others = [
+        _recorded(name, ScoreWish()) for name in names if not (loss_changes and name in LOSSES)
+    ]
+    for each in (choice, *others):
+        if all(trial.score_at(each.name, step) is not None for step in wanted):
+            return each
+    return choice
 
 
 def _printed(trial: Trial, wish: ScoreWish) -> ScoreChoice:

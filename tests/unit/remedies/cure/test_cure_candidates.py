@@ -2,12 +2,14 @@
 
 import pytest
 
+from benchmarks.clinic.curable import CURABLE
+from benchmarks.clinic.grid import FAULTS
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Finding, Safety, Severity
 from relume.errors import SettingsError, UnknownNameError
 from relume.remedies.cure.candidates import PROPOSERS, candidates
 from relume.remedies.cure.case import Case
-from relume.remedies.cure.score import ScoreWish, choose_score
+from relume.remedies.cure.score import ScoreWish, choose_score, pacing_score
 from relume.remedies.cure.treatment import Kind, Treatment
 from relume.remedies.cure.trial import Trial
 from relume.runs.facts import InputFacts, LossFacts, Phase, Spread
@@ -55,7 +57,6 @@ def loss_of(function, *functions, **more):
         ),
         (Code.GRADIENTS_KEPT, {}, Kind.ZERO_GRADIENTS),
         (Code.RATE_TOO_HIGH, {}, Kind.RATE),
-        (Code.TRAIN_EVAL_GAP, {}, Kind.BATCH_NORM),
         (Code.IDENTICAL_UNITS, {}, Kind.INITIALISE),
     ],
 )
@@ -135,7 +136,143 @@ def test_classes_are_weighted_by_what_was_counted_where_the_loss_takes_weights()
     assert weighted[0].numbers["weights"] == [1.0, 1.0, 9.0]
     assert weighted[1].numbers["weights"] == [1.0, 1.0, 3.0]
     given = Case(findings, {"loss": loss_of("mse_loss")}, (), loss)
-    assert [each.kind for each in candidates(given, allows_model=False)] == [Kind.SEED]
+    assert Kind.CLASS_WEIGHTS not in kinds(given)
+
+
+@pytest.mark.parametrize(
+    ("code", "survey", "wanted"),
+    [
+        (Code.SELU_SETUP, {}, (Kind.INITIALISE, {"scheme": "lecun"})),
+        (
+            Code.SELU_SETUP,
+            {"modules": {"1": {"kind": "Dropout"}}},
+            (Kind.DROPOUT, {"share": None}),
+        ),
+        (Code.NEGATIVE_SLOPES, {}, (Kind.INITIALISE, {"scheme": "slopes"})),
+        (Code.ALWAYS_ON, {}, (Kind.INITIALISE, {"scheme": "default"})),
+        (Code.DEAD_LAYER, {}, (Kind.INITIALISE, {"scheme": "he"})),
+        (
+            Code.DEAD_LAYER,
+            {"activations": [KEY | {"function": "tanh"}]},
+            (Kind.INITIALISE, {"scheme": "lecun"}),
+        ),
+        (
+            Code.DECAYED_SLOPES,
+            {"optimizers": [{"rate": 0.1, "decay": 0.1}]},
+            (Kind.WEIGHT_DECAY, {"factor": 1.0, "spares": True}),
+        ),
+        (
+            Code.NOT_DECREASING,
+            {"optimizers": [{"rate": 0.1, "decay": 0.1}]},
+            (Kind.WEIGHT_DECAY, {"factor": 0.0, "spares": False}),
+        ),
+        (
+            Code.OSCILLATING,
+            {"optimizers": [{"rate": 0.1, "momentum": 0.98}]},
+            (Kind.MOMENTUM, {"momentum": 0.9}),
+        ),
+        (
+            Code.TRAIN_EVAL_GAP,
+            {"modules": {"1": {"kind": "BatchNorm1d", "momentum": 0.002}}},
+            (Kind.BATCH_NORM, {"momentum": 0.1}),
+        ),
+        (
+            Code.TRAIN_EVAL_GAP,
+            {"modules": {"1": {"kind": "BatchNorm1d", "momentum": 0.1}}},
+            (Kind.BATCH_NORM, {"momentum": 0.5}),
+        ),
+        (
+            Code.DEFAULT_TANH,
+            {"modules": {"1": {"kind": "RNN", "nonlinearity": "tanh"}}},
+            (Kind.NONLINEARITY, {"layers": ["1"], "to": "relu"}),
+        ),
+        (
+            Code.UPDATE_RATIO,
+            {"optimizers": [{"rate": 1e-5, "rates": [1e-5, 0.1]}]},
+            (Kind.ONE_RATE, {"rate": 0.1}),
+        ),
+        (
+            Code.RATE_TOO_HIGH,
+            {"optimizers": [{"rate": 0.1, "rates": [0.1, 30.0]}]},
+            (Kind.ONE_RATE, {"rate": 0.1}),
+        ),
+        (
+            Code.DYING_UNITS,
+            {"optimizers": [{"rate": 0.1, "is_rate_written": True}]},
+            (Kind.HOLD_RATE, {}),
+        ),
+        (
+            Code.NLL_WITHOUT_LOG,
+            {"loss": loss_of("nll_loss", "softmax")},
+            (Kind.LOG_SOFTMAX, {"of_probabilities": True}),
+        ),
+        (
+            Code.ONE_OUTPUT,
+            {"loss": loss_of("binary_cross_entropy", "softmax")},
+            (Kind.SWAP, {"keys": [KEY], "to": "sigmoid"}),
+        ),
+        (
+            Code.ONE_OUTPUT,
+            {"loss": loss_of("cross_entropy", prediction_shape=[8, 1], target_shape=[8, 1])},
+            (Kind.ONE_LOGIT, {}),
+        ),
+    ],
+)
+def test_what_the_code_shows_decides_what_comes_first(code, survey, wanted):
+    first = candidates(case(finding(code), **survey), allows_model=True)[0]
+    assert (first.kind, first.numbers) == wanted
+
+
+def test_decay_that_adamw_multiplies_by_its_rate_is_usual_up_to_a_tenth():
+    def has_decay(**optimizer):
+        optimizers = [{"rate": 0.1, **optimizer}]
+        return Kind.WEIGHT_DECAY in kinds(case(finding(Code.PLATEAU), optimizers=optimizers))
+
+    assert has_decay(decay=0.01)
+    assert not has_decay(decay=0.01, is_decoupled=True)
+    assert has_decay(decay=0.2, is_decoupled=True)
+    assert not has_decay(decay=0.0)
+
+
+def test_answers_take_turns_and_what_may_always_help_comes_before_a_third_of_a_kind():
+    found = candidates(case(finding(Code.RATE_TOO_HIGH)), allows_model=True)
+    labels = [each.label for each in found]
+    assert labels[:3] == [
+        "learning rate x 0.1", "gradients clipped to norm 1", "warm-up over 20 steps",
+    ]  # fmt: skip
+    places = [labels.index(f"learning rate x {factor}") for factor in (0.01, 0.003)]
+    assert places[0] < labels.index("He initialisation") < places[1]
+
+
+def test_a_raised_rate_is_by_how_far_updates_are_from_usual():
+    low = finding(Code.RATE_TOO_LOW, update_ratio=3e-7)
+    factors = [
+        each.numbers["factor"]
+        for each in candidates(case(low), allows_model=False)
+        if each.kind is Kind.RATE and each.answers
+    ]
+    assert factors == [1e4, 1e5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "width", "to"),
+    [
+        ("binary_cross_entropy", "classes", 3, "sigmoid"),
+        ("by hand", "binary", 1, "sigmoid"),
+        ("nll_loss", "classes", 3, "softmax"),
+    ],
+)
+def test_raw_outputs_become_probabilities(function, kind, width, to):
+    loss = LossFacts(
+        function=function, phase=Phase.TRAINING, target_kind=kind, head_width=width
+    )  # fmt: skip
+    given = Case((finding(Code.LOGITS_AS_PROBABILITIES),), {}, (), loss)
+    first = candidates(given, allows_model=False)[0]
+    assert (first.kind, first.numbers["function"], first.changes_loss) == (
+        Kind.PROBABILITIES,
+        to,
+        True,
+    )
 
 
 def test_a_schedule_that_steps_at_every_batch_steps_once_an_epoch():
@@ -144,7 +281,23 @@ def test_a_schedule_that_steps_at_every_batch_steps_once_an_epoch():
         case(finding(Code.RATE_TOO_LOW), schedules=schedules, loader={"file": "a.py", "line": 1}),
         allows_model=False,
     )
-    assert [each.numbers.get("when") for each in found[:2]] == ["epoch", "never"]
+    when = [each.numbers["when"] for each in found if each.kind is Kind.SCHEDULE]
+    assert when == ["epoch", "never"]
+    assert found[0].kind is Kind.SCHEDULE
+
+
+UNANSWERED = {
+    Code.CONSTANT_INPUT, Code.CONSTANT_TARGET, Code.SQUARED_ERROR_ON_CLASSES, Code.BATCH_OF_ONE,
+    Code.LEAKED_ROWS, Code.OVER_TRAINING, Code.MEMORISING,
+}  # fmt: skip
+"""Rows, labels and losses that are the author's."""
+
+
+def test_every_finding_but_those_that_no_change_from_outside_cures_has_an_answer():
+    assert set(Code) - set(PROPOSERS) == UNANSWERED
+    curable = [each for each in FAULTS if each.name in CURABLE]
+    assert {each.name for each in curable} == set(CURABLE)
+    assert not {code for each in curable for code in each.true} & UNANSWERED
 
 
 @pytest.mark.parametrize("code", PROPOSERS)
@@ -196,6 +349,23 @@ def test_the_direction_is_guessed_from_the_name_and_said(name, is_less):
     assert "by its name" in choice.why
     told = choose_score(given, ScoreWish(is_less_better=not is_less), loss_changes=False)
     assert told.is_less_better is not is_less
+
+
+def test_losers_are_stopped_by_what_is_known_on_the_way():
+    series = {
+        "printed": ((100, 0.5),), "held-back accuracy": ((25, 0.2), (50, 0.3)),
+        "training loss": ((20, 3.0),),
+    }  # fmt: skip
+    given = Trial(steps=100, series=series)
+    choice = choose_score(given, ScoreWish(pattern="(.)"), loss_changes=True)
+    pace = pacing_score(given, choice, (25, 50), loss_changes=True)
+    assert (pace.name, pace.is_less_better) == ("held-back accuracy", False)
+    early = Trial(steps=100, series=series | {"printed": ((10, 0.1), (100, 0.5))})
+    assert pacing_score(early, choice, (25, 50), loss_changes=True) == choice
+    del series["held-back accuracy"]
+    alone = Trial(steps=100, series=series)
+    assert pacing_score(alone, choice, (25, 50), loss_changes=False).name == "training loss"
+    assert pacing_score(alone, choice, (25, 50), loss_changes=True) == choice
 
 
 def test_a_score_that_is_not_there_is_told():

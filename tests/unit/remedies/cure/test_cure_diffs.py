@@ -288,8 +288,9 @@ def test_activations_are_swapped_as_modules_functions_and_methods(tmp_path):
 def test_a_module_that_the_output_goes_through_too_is_advice(tmp_path):
     script = Script(tmp_path, NET)
     keys = [key(script, "relu", "self.relu(x)", script.made("nn.ReLU()", "ReLU"))]
-    survey = {"loss": {"head": keys}}
-    patch = script.patch("swap activations", survey, keys=keys, to="leaky_relu")
+    survey = {"loss": {"head": [keys[0] | {"place": script.place("self.relu(x)", "x = ")}]}}
+    hidden = [keys[0] | {"place": None}]
+    patch = script.patch("swap activations", survey, keys=hidden, to="leaky_relu")
     assert "the ReLU of train.py:5 is applied to the output too" in patch.advice[0]
 
 
@@ -319,7 +320,11 @@ def test_the_loss_that_takes_scores_stands_for_the_one_that_takes_logarithms(tmp
     script = Script(tmp_path, LOSS)
     made = script.made("nn.NLLLoss()", "NLLLoss")
     survey = loss_of(script, "nll_loss", "criterion(model(x), y)", made)
-    assert "criterion = nn.CrossEntropyLoss()\n" in script.edited("log-softmax", survey)
+    edited = script.edited("log-softmax", survey, of_probabilities=False)
+    assert "criterion = nn.CrossEntropyLoss()\n" in edited
+    patch = script.patch("log-softmax", survey, of_probabilities=True)
+    edited = patch.files[script.path.resolve()].decode()
+    assert "criterion(torch.log(model(x) + 1e-9), y)" in edited
 
 
 @pytest.mark.parametrize(
@@ -391,16 +396,19 @@ def test_batch_norms_and_recurrent_layers_are_edited_where_they_are_made(tmp_pat
     edited = script.patch("batch norm", survey, momentum=None).files[script.path.resolve()]
     assert b"nn.BatchNorm1d(8, track_running_stats=False)" in edited
     assert 'nn.RNN(4, 4, 1, "tanh")' in script.edited(
-        "recurrent nonlinearity", survey, layers=["rnn"]
+        "recurrent nonlinearity", survey, layers=["rnn"], to="tanh"
     )
 
 
 def test_initialisation_and_train_mode_are_lines_of_their_own(tmp_path):
     script = Script(tmp_path, "import torch\nmodel = Net().to(device)\nloss = f(model(x))")
     survey = {"model": {"made": script.made("Net()", "Net")}}
-    edited = script.patch("initialise", survey).files[script.path.resolve()].decode()
-    assert "device)\nfor module in model.modules():\n    if isinstance(module, (torch.nn." in edited
-    compile(edited, "train.py", "exec")
+    for scheme, wanted in (("he", 'nonlinearity="relu"'), ("lecun", 'nonlinearity="linear"')):
+        patch = script.patch("initialise", survey, scheme=scheme)
+        edited = patch.files[script.path.resolve()].decode()
+        assert "device)\nfor module in model.modules():\n    if hasattr(module, " in edited
+        assert wanted in edited
+        compile(edited, "train.py", "exec")
     edited = script.edited("train mode", survey, place=script.place("model(x)"))
     assert "device)\nmodel.train()\nloss = f(model(x))" in edited
 

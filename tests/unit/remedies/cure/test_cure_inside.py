@@ -231,11 +231,23 @@ def test_losses_are_given_one_shape_logarithms_and_weights(treated):
     squared = functional.mse_loss(torch.arange(6.0), torch.ones(6))
     entropy = functional.cross_entropy(scores, classes)
     weighted = functional.cross_entropy(scores, classes, weight=torch.tensor(weights))
-    treated((Kind.SQUEEZE, {}), (Kind.LOG_SOFTMAX, {}), (Kind.CLASS_WEIGHTS, {"weights": weights}))
+    treated(
+        (Kind.SQUEEZE, {}),
+        (Kind.LOG_SOFTMAX, {"of_probabilities": False}),
+        (Kind.CLASS_WEIGHTS, {"weights": weights}),
+    )
     assert functional.mse_loss(torch.arange(6.0)[:, None], torch.ones(6)) == squared
     assert functional.nll_loss(scores, classes).item() == pytest.approx(entropy.item())
     scores.requires_grad_()
     assert nn.CrossEntropyLoss()(scores, classes).item() == pytest.approx(weighted.item())
+
+
+def test_probabilities_are_given_their_logarithms(treated):
+    scores, classes = torch.randn(6, 3), torch.randint(3, (6,))
+    wanted = functional.cross_entropy(scores, classes).item()
+    treated((Kind.LOG_SOFTMAX, {"of_probabilities": True}))
+    found = functional.nll_loss(scores.softmax(1), classes).item()
+    assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_scaled_model_speaks_in_the_programs_own_units(treated):
@@ -249,7 +261,10 @@ def test_a_scaled_model_speaks_in_the_programs_own_units(treated):
 
 
 def test_models_are_changed_once_at_their_first_call(treated):
-    treated((Kind.INITIALISE, {}), (Kind.BATCH_NORM, {"momentum": None}), (Kind.NONLINEARITY, {}))
+    treated(
+        (Kind.INITIALISE, {"scheme": "he"}), (Kind.BATCH_NORM, {"momentum": None}),
+        (Kind.NONLINEARITY, {"to": "tanh"}),
+    )  # fmt: skip
     model = nn.Sequential(nn.Linear(400, 300), nn.BatchNorm1d(300))
     model(torch.randn(8, 400))
     assert model[0].weight.std().item() == pytest.approx(math.sqrt(2 / 400), rel=0.02)
@@ -261,9 +276,13 @@ def test_models_are_changed_once_at_their_first_call(treated):
     assert torch.equal(model[0].weight, drawn)
     recurrent = nn.RNN(2, 3, nonlinearity="relu")
     x = torch.randn(4, 1, 2)
+    changed = recurrent(x)[0]
     plain = nn.RNN(2, 3)
+    plain(x)
     plain.load_state_dict(recurrent.state_dict())
-    assert torch.equal(recurrent(x)[0], plain(x)[0])
+    assert torch.equal(changed, plain(x)[0])
+    hidden = recurrent.weight_hh_l0
+    assert torch.allclose(hidden @ hidden.T, torch.eye(3), atol=1e-6)
 
 
 def test_rows_with_missing_values_are_left_out_and_empty_batches_too(treated):

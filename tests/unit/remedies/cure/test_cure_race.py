@@ -55,6 +55,15 @@ def test_the_first_three_are_never_stopped_and_what_is_no_number_sets_no_mark():
     assert rungs.marks() == {}
 
 
+def test_no_better_than_several_others_is_behind_where_one_is_better():
+    rungs = Rungs(100)
+    for score in (0.5, 0.5, 0.5):
+        rungs.add({25: score})
+    assert rungs.marks() == {25: 0.5}
+    rungs.add({25: 0.9})
+    assert 0.5 < rungs.marks()[25] < 0.5001
+
+
 def test_a_run_of_one_step_has_no_rungs():
     assert Rungs(1).at == ()
 

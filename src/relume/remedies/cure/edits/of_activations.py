@@ -18,7 +18,13 @@ from relume.remedies.cure.edits.written import Written
 from relume.remedies.cure.place import CodePlace
 from relume.remedies.cure.treatment import Treatment
 
-MODULES = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "silu": "SiLU"}
+MODULES = {
+    "relu": "ReLU",
+    "leaky_relu": "LeakyReLU",
+    "elu": "ELU",
+    "silu": "SiLU",
+    "sigmoid": "Sigmoid",
+}
 
 
 def skip(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
@@ -48,7 +54,7 @@ def swap(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
     to = treatment.numbers["to"]
     for key in treatment.numbers["keys"]:
         if key["made"] is not None:
-            _check_off_head(survey, key["made"])
+            _check_off_head(survey, key)
             source, call = _making(sources, key["made"])
             edit = source.replace(call, f"{prefix(source, call) or 'torch.nn.'}{MODULES[to]}()")
         else:
@@ -69,9 +75,10 @@ def _other_function(source: Source, call: cst.Call, to: str) -> Replacement:
     return source.replace(call, f"{name}({source.code(operand)})")
 
 
-def _check_off_head(survey: Written, made: Mapping[str, Any]) -> None:
-    """Raise where a module is applied on the head too, which is to stay."""
-    if any(key["made"] == made for key in survey.get("loss", {}).get("head", ())):
+def _check_off_head(survey: Written, key: Mapping[str, Any]) -> None:
+    """Raise where a hidden module is applied on the head too, which is to stay."""
+    head, made = survey.get("loss", {}).get("head", ()), key["made"]
+    if key not in head and any(each["made"] == made for each in head):
         place = CodePlace.from_json(made["place"])
         raise NotLiteralError(f"the {made['kind']} of {place.short} is applied to the output too")
 
@@ -100,11 +107,12 @@ def insert(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
 
 
 def nonlinearity(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
-    """Write tanh where a recurrent layer is made."""
+    """Write the nonlinearity where a recurrent layer is made."""
     edits: Edits = []
+    value = f'"{treatment.numbers["to"]}"'
     for name in treatment.numbers["layers"]:
         source, call = _making(sources, survey["modules"][name])
-        edits.append((source.path, with_argument(source, call, "nonlinearity", '"tanh"', 3)))
+        edits.append((source.path, with_argument(source, call, "nonlinearity", value, 3)))
     return edits
 
 

@@ -1,7 +1,7 @@
 """Edits of what a loss is given: shapes, scales, class weights, and rows without values."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import libcst as cst
 
@@ -27,9 +27,27 @@ def squeeze(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
 
 
 def log_softmax(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
-    """Write cross-entropy, which takes scores, for the loss that takes their logarithms."""
-    source, call = _loss(sources, survey)
+    """Write a logarithm around probabilities, else cross-entropy, which takes scores."""
+    if treatment.numbers["of_probabilities"]:
+        source, call = _call(sources, survey)
+        value = _side(source, call, 0)
+        logarithm = source.replace(value, f"torch.log({source.operand(value)} + 1e-9)")
+        return [(source.path, each) for each in (*source.import_of_torch(), logarithm)]
     names = {"NLLLoss": "CrossEntropyLoss", "nll_loss": "cross_entropy"}
+    return _other_loss(sources, survey, names)
+
+
+def one_logit(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
+    """Write binary cross-entropy with logits for cross-entropy."""
+    names = {
+        "CrossEntropyLoss": "BCEWithLogitsLoss",
+        "cross_entropy": "binary_cross_entropy_with_logits",
+    }
+    return _other_loss(sources, survey, names)
+
+
+def _other_loss(sources: Sources, survey: Written, names: Mapping[str, str]) -> Edits:
+    source, call = _loss(sources, survey)
     name = last_name(source, call)
     if name not in names or not prefix(source, call):
         raise NotLiteralError(f"line {source.line_of(call)} makes its loss indirectly")

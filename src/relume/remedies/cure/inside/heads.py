@@ -13,6 +13,7 @@ from relume.remedies.cure.place import CodePlace
 
 STAND_INS = {
     "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
     "leaky_relu": functional.leaky_relu,
     "elu": functional.elu,
     "silu": functional.silu,

@@ -11,6 +11,8 @@ from relume.remedies.cure.inside.listener import Listener, LossCall
 from relume.remedies.cure.place import CodePlace
 
 OF_AMOUNTS = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
+TINY = 1e-9
+"""Added to probabilities before their logarithm."""
 
 
 class Squeeze(Listener):
@@ -28,13 +30,52 @@ class Squeeze(Listener):
 
 
 class LogSoftmax(Listener):
-    """Gives a negative log-likelihood the logarithms of probabilities that it takes."""
+    """Gives a negative log-likelihood the logarithms of probabilities that it takes.
+
+    Args:
+        of_probabilities: Whether the program has probabilities; else it has scores.
+    """
+
+    def __init__(self, *, of_probabilities: bool) -> None:
+        self._of_probabilities = of_probabilities
 
     def before_loss(self, call: LossCall) -> None:
-        """Normalise scores over the classes."""
-        if call.function == "nll_loss":
+        """Take logarithms; scores are normalised over the classes first."""
+        if call.function != "nll_loss":
+            return
+        if self._of_probabilities:
+            call.prediction = torch.log(call.prediction + TINY)
+        else:
             axis = 1 if call.prediction.ndim > 1 else 0
             call.prediction = functional.log_softmax(call.prediction, axis)
+
+
+class Probabilities(Listener):
+    """Gives what the model gives as probabilities.
+
+    Args:
+        function: ``softmax`` over the classes, or ``sigmoid``.
+    """
+
+    def __init__(self, function: str) -> None:
+        self._is_sigmoid = function == "sigmoid"
+
+    def after_model(self, model: nn.Module, output: Any) -> Any:
+        """Return it as probabilities."""
+        if not _is_amounts(output):
+            return output
+        return output.sigmoid() if self._is_sigmoid else output.softmax(1)
+
+
+class OneLogit(Listener):
+    """Gives cross-entropy over one unit a second one, fixed at 0: it becomes the binary one."""
+
+    def before_loss(self, call: LossCall) -> None:
+        """Add the unit, and count the targets 0 and 1 as classes."""
+        logits, shares = call.prediction, call.target
+        if call.function == "cross_entropy" and logits.shape == shares.shape:
+            call.prediction = torch.stack([torch.zeros_like(logits), logits], 1)
+            call.target = torch.stack([1 - shares, shares], 1)
 
 
 class ClassWeights(Listener):

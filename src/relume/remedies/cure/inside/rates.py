@@ -1,4 +1,4 @@
-"""Treatments of the optimizer: its rate, its gradients, what it holds, its schedule."""
+"""Treatments of the optimizer at each step: its rate, its gradients, what it holds."""
 
 from typing import Any
 
@@ -28,6 +28,37 @@ class Rate(Listener):
                 group["lr"] = group["lr"] * self._factor
         if "lr" in optimizer.defaults:
             optimizer.defaults["lr"] = optimizer.defaults["lr"] * self._factor
+
+
+class OneRate(Listener):
+    """Gives all groups of parameters one learning rate.
+
+    Args:
+        rate: Which.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+
+    def optimizer_made(self, optimizer: Optimizer, place: CodePlace | None) -> None:
+        """Set it."""
+        for group in optimizer.param_groups:
+            group["lr"] = self._rate
+        optimizer.defaults["lr"] = self._rate
+
+
+class HoldRate(Listener):
+    """Updates with the rates that an optimizer was made with, whatever it is given later."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, list[Any]] = {}
+
+    def before_update(self, optimizer: Optimizer, place: CodePlace | None) -> None:
+        """Put them back."""
+        groups = optimizer.param_groups
+        rates = self._first.setdefault(id(optimizer), [group["lr"] for group in groups])
+        for group, rate in zip(groups, rates, strict=False):
+            group["lr"] = rate
 
 
 class WarmUp(Listener):
@@ -74,6 +105,17 @@ class Clip(Listener):
         torch.nn.utils.clip_grad_norm_(
             [each for group in optimizer.param_groups for each in group["params"]], self._norm
         )
+
+
+class FiniteGradients(Listener):
+    """Sets entries of gradients that are no finite numbers to zero."""
+
+    def before_update(self, optimizer: Optimizer, place: CodePlace | None) -> None:
+        """Set them."""
+        for group in optimizer.param_groups:
+            for each in group["params"]:
+                if each.grad is not None:
+                    torch.nan_to_num_(each.grad, 0.0, 0.0, 0.0)
 
 
 class ZeroGradients(Listener):

@@ -27,6 +27,8 @@ STOPPED = 93
 PRINTED = "printed"
 METRIC = "metric "
 MOST_LOSSES = 20_000
+EVERY = 20
+"""Steps between those at which the scores of training are taken down."""
 MOST_NONFINITE = 50
 """Losses in a row that are no number, after which a treated trial is lost."""
 
@@ -106,6 +108,8 @@ class Scorebook(Listener):
         self.steps += 1
         if len(self._losses) >= 50 and isinstance(self._losses[-50], Tensor):
             self._settle()
+        if self.steps % EVERY == 0:
+            self._take_on_the_way()
         mark = self._orders.marks.get(self.steps)
         if mark is not None and self._is_behind(mark):
             self._stop()
@@ -184,6 +188,13 @@ class Scorebook(Listener):
         for name in [each for each in self._sums if each.startswith(phase)]:
             total, count = self._sums.pop(name)
             self._series.setdefault(name, []).append((self._evaluated_at, total / count))
+
+    def _take_on_the_way(self) -> None:
+        self._settle()
+        self.record("training loss", self._recent_loss())
+        for name, (total, count) in self._sums.items():
+            if name.startswith("training"):
+                self.record(name, total / count)
 
     def _take_training(self) -> None:
         self._close("training")

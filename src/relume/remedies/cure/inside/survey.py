@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from relume.remedies.cure.inside.left_out import is_looked_at, parameters_left_out
 from relume.remedies.cure.inside.listener import ActivationCall, Listener, LossCall
 from relume.remedies.cure.inside.made import Makings, key_of
+from relume.remedies.cure.inside.options import is_far, options_of
 from relume.remedies.cure.place import CodePlace
 
 LOOKS = 3
@@ -44,15 +45,15 @@ class Survey(Listener):
         self._steps = 0
 
     def optimizer_made(self, optimizer: Optimizer, place: CodePlace | None) -> None:
-        """Take down where an optimizer is made, and its rate."""
-        rate = optimizer.param_groups[0].get("lr")
+        """Take down where an optimizer is made, and its options."""
         self._optimizers.append(optimizer)
         self._said["optimizers"].append(
             {
                 "kind": type(optimizer).__name__,
                 "place": _json(place),
-                "rate": float(rate) if rate is not None else None,
                 "step": None,
+                "is_rate_written": False,
+                **options_of(optimizer),
             }
         )
 
@@ -114,10 +115,13 @@ class Survey(Listener):
             )
 
     def before_update(self, optimizer: Optimizer, place: CodePlace | None) -> None:
-        """Take down where an optimizer steps."""
+        """Take down where an optimizer steps, and whether its rate has become another one."""
         for said, each in zip(self._said["optimizers"], self._optimizers, strict=False):
-            if each is optimizer and said["step"] is None:
+            if each is not optimizer:
+                continue
+            if said["step"] is None:
                 said["step"] = _json(place)
+            said["is_rate_written"] |= is_far(options_of(optimizer)["rate"], said["rate"])
 
     def after_update(self, optimizer: Optimizer) -> None:
         """Count updates."""
@@ -180,6 +184,7 @@ class Survey(Listener):
                     **made.to_json(),
                     "made_there": self._makings.made_at(made.place),
                     "nonlinearity": getattr(each, "nonlinearity", None),
+                    "momentum": getattr(each, "momentum", None),
                 }
 
     def _is_registered(self, parameter: Tensor) -> bool:
