@@ -12,6 +12,7 @@ from relume.diagnosis.rules import (
     over_fitting,
     over_training,
     plateau,
+    rate_too_high,
     rate_too_low,
     starved_layer,
     update_ratio,
@@ -155,6 +156,22 @@ def test_an_evaluation_loss_that_nothing_carries_over_to_is_a_plateau():
     assert not asked(plateau.RULE, of_amounts([1.05] * 3))
     assert not asked(plateau.RULE, of_amounts(list(np.linspace(1.05, 0.95, 10))))
     assert not asked(plateau.RULE, of_amounts([0.8] * 10))
+
+
+def climbing(*peaks: float, jumps: int = 4) -> list:
+    """Losses that start low by chance, with peaks in the first steps and some jumps later."""
+    losses = np.linspace(2.0, 0.7, 200)
+    losses[0] = 1.0
+    losses[1 : 1 + len(peaks)] = peaks
+    losses[100 : 100 + 5 * jumps : 5] = 5.2
+    return asked(rate_too_high.RULE, make_run(losses=losses, facts=[AMOUNTS], of_classes=False))
+
+
+def test_a_rate_is_not_too_high_because_single_batches_are_hard_and_the_first_was_easy():
+    assert not climbing(3.2)  # batches of amounts with a long tail
+    assert climbing(3.2, 3.4, 3.1, 3.3, jumps=20)
+    assert climbing(12.0, jumps=20)
+    assert not climbing(3.2, 3.4, 3.1, 3.3)  # one sign alone
 
 
 def batch_norm(shift: float = 0.1) -> list:

@@ -1,12 +1,12 @@
 """The learning rate is too high.
 
 What it detects
-    At least two of: a loss that climbs to three times its first value within the first third; a
-    median update of over a tenth of the weights themselves; units killed by updates many times the
-    usual (at least a tenth of a layer), or half of a layer dead after such a climb; a loss that
-    turned nan after finite ones; a loss that keeps
-    jumping above its beginning. One of them, other than the nan, counts too where the loss ended no
-    better than a constant answer's.
+    At least two of: a loss that climbs to three times its first value within the first third, and
+    stays there for some steps or reaches ten times that value; a median update of over a tenth of
+    the weights themselves; units killed by updates many times the usual (at least a tenth of a
+    layer), or half of a layer dead after such a climb; a loss that turned nan after finite ones; a
+    loss that keeps jumping above its beginning. One of them, other than the nan, counts too where
+    the loss ended no better than a constant answer's.
 
 Why it matters
     A few updates too large kill units for good: lowering the rate later does not wake them.
@@ -18,7 +18,8 @@ Remedies, with safety
     A tenth of the rate; warm it up; clip gradients (changes training).
 
 Options
-    ``SPIKE``, ``UPDATE``, ``KILLED``, ``MANY``, ``LEARNED``, ``LEARNED_WELL``.
+    ``SPIKE``, ``UPDATE``, ``KILLED``, ``MANY``, ``LEARNED``, ``LEARNED_WELL``,
+    ``JUMPING``, ``ALONE``.
 
 References:
     Bengio, "Practical recommendations for gradient-based training of deep architectures", 2012,
@@ -34,6 +35,7 @@ from relume.diagnosis.codes import CURVE_SYMPTOMS, GRADIENT_SYMPTOMS, UNIT_SYMPT
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
+from relume.runs.loss_curve import Curve
 from relume.runs.records import Cause
 
 SPIKE = 3.0
@@ -43,6 +45,8 @@ LEARNED, LEARNED_WELL = 0.1, 0.5
 MANY = 0.5
 DECAYED = 0.1
 TIMES = 2.5
+JUMPING = 0.03
+ALONE = 10.0
 NOT_A_NUMBER = "the loss stopped being a number"
 
 REMEDIES = (
@@ -83,8 +87,7 @@ def _signs(reading: Reading) -> dict[str, float]:
     """Return the signs that hold, by what they say; 0 where one does not."""
     curve = reading.run.curve
     first = next((loss for loss in curve.losses if math.isfinite(loss) and loss > 0), math.nan)
-    third = curve.greatest[: max(3, len(curve.greatest) // 3)]
-    highest = float(np.nanmax(third)) if np.isfinite(third).any() else math.nan
+    highest = _climb(curve, first)
     late = curve.greatest[len(curve.greatest) // 3 :]
     with np.errstate(invalid="ignore"):
         jumps = int((late > TIMES * max(first, reading.early_loss)).sum())
@@ -96,8 +99,22 @@ def _signs(reading: Reading) -> dict[str, float]:
         "updates are large beside the weights": update if update > UPDATE else 0.0,
         "units died": _killed(reading) or _dead_beside_a_spike(reading, highest, first),
         NOT_A_NUMBER: float(curve.nonfinite.sum() if began_finite and curve.nonfinite.any() else 0),
-        "the loss keeps jumping": float(jumps if jumps >= 3 else 0),
+        "the loss keeps jumping": float(jumps if jumps >= max(3, JUMPING * len(late)) else 0),
     }
+
+
+def _climb(curve: Curve, first: float) -> float:
+    """Return the highest loss of the first third; of what lasts for a step only, a part.
+
+    The first batch may be an easy one, and single batches differ, those of amounts with a long tail
+    by a multiple: one step alone has to stand out by ``ALONE`` times its first value.
+    """
+    third = slice(max(3, len(curve.greatest) // 3))
+    known = curve.losses[third][np.isfinite(curve.losses[third])]
+    alone = float(np.nanmax(curve.greatest[third], initial=-math.inf))
+    if len(known) < 3 or alone > ALONE * first:
+        return alone
+    return float(np.median(np.lib.stride_tricks.sliding_window_view(known, 3), axis=1).max())
 
 
 def _dead_beside_a_spike(reading: Reading, highest: float, first: float) -> float:
