@@ -27,7 +27,7 @@ _DYING = (
     of_optimizers.lower_rates, of_models.draw_anew, of_models.leaky,
 )  # fmt: skip
 _DEAD = (
-    of_heads.skip_rectifier, of_models.draw_anew, of_optimizers.lower_decay,
+    of_heads.skip_rectifier, of_models.reset, of_optimizers.lower_decay,
     of_optimizers.lower_rates, of_models.leaky,
 )  # fmt: skip
 _DEAD_AT_START = (

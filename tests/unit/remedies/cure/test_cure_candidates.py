@@ -150,9 +150,10 @@ def test_classes_are_weighted_by_what_was_counted_where_the_loss_takes_weights()
         ),
         (Code.NEGATIVE_SLOPES, {}, (Kind.INITIALISE, {"scheme": "slopes"})),
         (Code.ALWAYS_ON, {}, (Kind.INITIALISE, {"scheme": "default"})),
-        (Code.DEAD_LAYER, {}, (Kind.INITIALISE, {"scheme": "he"})),
+        (Code.DEAD_LAYER, {}, (Kind.INITIALISE, {"scheme": "default"})),
+        (Code.STARVED_LAYER, {}, (Kind.INITIALISE, {"scheme": "he"})),
         (
-            Code.DEAD_LAYER,
+            Code.STARVED_LAYER,
             {"activations": [KEY | {"function": "tanh"}]},
             (Kind.INITIALISE, {"scheme": "lecun"}),
         ),
