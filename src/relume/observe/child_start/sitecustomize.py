@@ -6,7 +6,6 @@ one entry of ``sys.meta_path`` until torch is imported.
 """
 
 import atexit
-import gc
 import os
 import sys
 
@@ -58,6 +57,8 @@ class _Start:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         if self._attendance is None:
+            import gc
+
             collects = gc.isenabled()
             gc.disable()  # with torch there, one collection takes longer than all of our imports
             try:
