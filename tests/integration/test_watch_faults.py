@@ -257,9 +257,12 @@ def test_a_fault_anywhere_leaves_the_training_as_it_was(bare, tmp_path, capfd):
     known = {(m.__name__, label_of(h, n)): (m, h, n, v) for m, h, n, v in find_callables()}
     assert train() == bare
     namespace_before = namespace()
-    gc.freeze()  # what is there by now is not searched for networks 450 times
+    gc.freeze()  # what is there by now is not searched for networks 250 times
     wrong = []
-    runs = [(key, first) for key, calls in everything.items() for first in {1, calls // 2 + 1}]
+    runs = [
+        (key, (1, calls // 2 + 1)[number % 2])  # at the first call here, in the middle there
+        for number, (key, calls) in enumerate(everything.items())
+    ]
     for number, (key, first) in enumerate(runs):
         capfd.readouterr()
         fault = Fault(first)
@@ -287,8 +290,8 @@ def test_a_fault_anywhere_leaves_the_training_as_it_was(bare, tmp_path, capfd):
 
 
 def test_a_run_file_opens_after_kills_at_any_time(tmp_path):
-    kills = kill_often(tmp_path, kills=8, longest_s=1.2)
-    assert len(kills) == 8
+    kills = kill_often(tmp_path, kills=5, longest_s=1.2)
+    assert len(kills) == 5
     assert all(kill.opens for kill in kills), kills
     assert max(kill.lost_s for kill in kills) < 1.5, kills
 
