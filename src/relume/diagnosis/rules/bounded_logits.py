@@ -25,7 +25,8 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, head_evidence, place_of
+from relume.diagnosis.loss_reading import head_evidence, place_of
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 BOUNDED = frozenset(

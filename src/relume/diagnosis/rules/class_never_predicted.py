@@ -24,7 +24,8 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, place_of
+from relume.diagnosis.loss_reading import place_of
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 FEWEST_ROWS = 20

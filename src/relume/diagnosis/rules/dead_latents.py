@@ -41,8 +41,9 @@ import numpy as np
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.loss_reading import is_by_hand
 from relume.diagnosis.progress import severity
-from relume.diagnosis.reading import Reading, is_by_hand
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.diagnosis.unit_finding import FEWEST_ROWS, story, unit_finding
 from relume.runs.facts import InputFacts, Phase, WeightFacts

@@ -28,7 +28,8 @@ import numpy as np
 
 from relume.diagnosis.codes import GRADIENT_SYMPTOMS, UNIT_SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import OF_AMOUNTS, OF_CLASSES, Reading, is_by_hand, place_of
+from relume.diagnosis.loss_reading import OF_AMOUNTS, OF_CLASSES, is_by_hand, place_of
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 from relume.runs.summary import falling_trend

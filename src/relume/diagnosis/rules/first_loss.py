@@ -27,7 +27,8 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, chance_loss, is_of_amounts, place_of
+from relume.diagnosis.loss_reading import chance_loss, is_of_amounts, place_of
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 

@@ -27,7 +27,8 @@ import numpy as np
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Severity
-from relume.diagnosis.reading import Reading, chance_loss
+from relume.diagnosis.loss_reading import chance_loss
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 BY_HEART = 0.9

@@ -28,8 +28,9 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety
+from relume.diagnosis.loss_reading import OF_AMOUNTS, place_of
 from relume.diagnosis.progress import severity
-from relume.diagnosis.reading import OF_AMOUNTS, Reading, place_of
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
 

@@ -28,7 +28,8 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.reading import Reading, is_of_amounts, place_of
+from relume.diagnosis.loss_reading import is_of_amounts, place_of
+from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 LARGE, SMALL = 10.0, 0.02
