@@ -14,6 +14,7 @@ MOST_FOLDERS = 5000
 DEEPEST = 4
 
 _RUN_FILES = re.compile(r"run(-(rank)?\d+(-[0-9a-f]+)?)?\.sqlite")
+_DATABASE = b"SQLite format 3\0"
 _PASSED_OVER = frozenset({"node_modules", "site-packages", "__pycache__", "venv"})
 
 
@@ -29,7 +30,18 @@ def named_run(path: Path) -> Path:
         raise RunFileError(f"there is no run file in {path}; relume live alone finds all below it")
     if not path.is_file():
         raise RunFileError(f"there is no run file at {path}; look for a mistake in the path")
+    if not _may_be_run_file(path):
+        raise RunFileError(f"{path} is no run file; name a folder that relume run or fit has made")
     return path.parent if path.name == RUN_FILE else path
+
+
+def _may_be_run_file(path: Path) -> bool:
+    """Whether a file begins as a database does; one that is just being made is still empty."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) in {b"", _DATABASE}
+    except OSError as error:
+        raise RunFileError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def runs_under(folder: Path) -> list[Path]:

@@ -124,3 +124,10 @@ def test_runs_are_named_as_other_commands_name_them(digits_file, tmp_path):
         with pytest.raises(RunFileError, match="there is no run file") as caught:
             named_run(wrong)
         assert str(wrong) in str(caught.value)
+
+
+def test_a_file_that_is_no_run_is_one_clear_line(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("import torch\n")
+    with pytest.raises(RunFileError, match="is no run file"):
+        named_run(script)
