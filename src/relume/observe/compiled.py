@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 BACKENDS = frozenset({"inductor", "aot_eager", "eager"})
 """The compilers whose graphs are seen."""
 
+SET_EVAL_FRAME = "_maybe_set_eval_frame"
+"""What compiled code, and what stays out of it, begins and ends with."""
+
 Compile = Callable[..., Any]
 
 
@@ -59,11 +62,14 @@ class CompiledRegions:
         self._unobserved = unobserved
         self._layers = Layers(tap, names, unobserved)
         self._regions: list[Region] = []
+        self._frames: Any = None
+        self._passages: tuple[Compile, Compile] | None = None  # torch's and ours
         self._patches: list[tuple[Any, str, Any]] = []
         self._is_ready = False
 
     def install(self) -> None:
         """Begin to see; the compiler is not loaded before the program loads it."""
+        self._tap.when_armed = self._follow
         self._patch(torch, "compile", self._compile)
         self.prepare()
 
@@ -75,9 +81,12 @@ class CompiledRegions:
         if not hasattr(graphs, "OutputGraph"):  # it is being loaded
             return
         self._is_ready = True
-        frames = sys.modules["torch._dynamo.eval_frame"]
+        self._frames = sys.modules["torch._dynamo.eval_frame"]
+        original = getattr(self._frames, SET_EVAL_FRAME, None)
+        if original is not None:
+            self._passages = (original, self._pausing(original))
+        self._follow(is_armed=self._tap.is_seeing)
         self._patch(torch.nn.modules.module, "_has_any_global_hook", self._has_any_global_hook)
-        self._patch(frames, "_maybe_set_eval_frame", self._set_eval_frame)
         self._patch(sys.modules["torch._dynamo.trace_rules"], "get_tensor_method", _methods)
         if self._can_show():
             self._patch(graphs.OutputGraph, "call_user_compiler", self._call_compiler)
@@ -88,6 +97,8 @@ class CompiledRegions:
 
     def remove(self) -> None:
         """Put everything back; graphs that were compiled meanwhile show nothing any more."""
+        self._follow(is_armed=False)
+        self._passages = None
         while self._patches:
             holder, name, original = self._patches.pop()
             setattr(holder, name, original)
@@ -148,9 +159,21 @@ class CompiledRegions:
         except Exception as error:  # noqa: BLE001
             self._tap.fault = error
 
-    def _set_eval_frame(self, original: Compile) -> Compile:
+    def _follow(self, *, is_armed: bool) -> None:
+        """Be where compiled code begins and ends while the tap is armed, and at no other time.
+
+        Every optimizer passes there too, on every step.
+        """
+        if self._passages is None:
+            return
+        present, wanted = self._passages if is_armed else self._passages[::-1]
+        if getattr(self._frames, SET_EVAL_FRAME) is present:
+            setattr(self._frames, SET_EVAL_FRAME, wanted)
+
+    def _pausing(self, original: Compile) -> Compile:
         tap = self._tap
 
+        @functools.wraps(original)
         def set_eval_frame(callback: Any) -> Any:
             is_compiled = self._is_of_compiled_code()
             if is_compiled and callback is not None:

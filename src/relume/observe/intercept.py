@@ -193,11 +193,8 @@ def _wrapped(
     original: Callable[..., Any], kind: Rectifier | Fused, switch: Switch
 ) -> Callable[..., Any]:
     is_compiling = torch.compiler.is_compiling
-    is_traced = torch.compiler.is_dynamo_compiling  # the cheaper one
 
     def wrapper(*args: Any, **named: Any) -> Any:
-        if is_traced():  # first: the compiler must not see the switch, or it guards on it
-            return original(*args, **named)
         tap = switch.tap
         if tap is None or is_compiling():
             return original(*args, **named)
@@ -214,10 +211,8 @@ def _wrapped_loss(
     is_compiling = torch.compiler.is_compiling
 
     def wrapper(*args: Any, **named: Any) -> Any:
-        if is_compiling():
-            return original(*args, **named)
         losses = switch.losses
-        if losses is None or not losses.wants():
+        if losses is None or not losses.wants() or is_compiling():
             return original(*args, **named)
         return losses.call(kind, original, args, named)
 

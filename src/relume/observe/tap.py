@@ -58,6 +58,7 @@ class ArmedTap:
         self.fault: Exception | None = None
         self.gradient_scale: Callable[[], Tensor | None] = lambda: None
         self.on_output: Callable[[Tally, Tensor], None] | None = None
+        self.when_armed: Callable[..., None] = lambda **_: None
         self.calls = Calls(self._returned, kind_of)
         self.names = names
         self._unobserved = unobserved
@@ -75,6 +76,7 @@ class ArmedTap:
         self._thread = threading.get_ident()
         self._is_armed = True
         self.begin_step()
+        self.when_armed(is_armed=True)
         self.calls.attach()
 
     def begin_step(self) -> None:
@@ -87,6 +89,7 @@ class ArmedTap:
     def disarm(self) -> None:
         """Stop seeing."""
         self._is_armed = False
+        self.when_armed(is_armed=False)
         self._nodes.clear()
         self.calls.detach()
         self.fault = self.fault or self.calls.fault
