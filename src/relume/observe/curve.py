@@ -28,6 +28,8 @@ class OpenCurve:
         self._steps = 0
         self._waiting: list[tuple[int, Tensor]] = []
         self._buckets: list[_Bucket] = []
+        self._numbers = np.empty((MOST_BUCKETS, 5))  # of the buckets that are full
+        self._full = 0
 
     def add(self, ended: Ended) -> None:
         """Add the next steps; a loss on another device is read later."""
@@ -51,21 +53,24 @@ class OpenCurve:
             curve: What ``value`` gave.
             steps: Steps in it.
         """
-        self._bucket_steps, self._steps = curve.bucket_steps, steps
+        self._bucket_steps, self._steps, self._full = curve.bucket_steps, steps, 0
         self._buckets = [
             _Bucket.of(curve, index, min(curve.bucket_steps, steps - index * curve.bucket_steps))
             for index in range(len(curve.losses))
         ]
 
     def value(self) -> Curve:
-        """Return the curve so far; cost: linear in the number of buckets."""
+        """Return the curve so far; cost: linear in the buckets that are new, but for a copy."""
         if self._waiting:
             values = read_scalars([loss for _, loss in self._waiting])
             for (place, _), loss in zip(self._waiting, values, strict=True):
                 self._buckets[place // self._bucket_steps].add(loss)
+            self._full = min(self._full, self._waiting[0][0] // self._bucket_steps)
             self._waiting.clear()
-        numbers = np.array([bucket.numbers() for bucket in self._buckets]).reshape(-1, 5)
-        losses, least, greatest, rates, nonfinite = numbers.T.copy()
+        for index in range(self._full, len(self._buckets)):
+            self._numbers[index] = self._buckets[index].numbers()
+        self._full = max(0, len(self._buckets) - 1)
+        losses, least, greatest, rates, nonfinite = self._numbers[: len(self._buckets)].T.copy()
         return Curve(self._bucket_steps, losses, least, greatest, rates, nonfinite.astype(np.int64))
 
     def _double(self) -> None:
@@ -73,6 +78,7 @@ class OpenCurve:
         pairs = zip(self._buckets[::2], self._buckets[1::2], strict=True)
         self._buckets = [early.merged(late) for early, late in pairs]
         self._bucket_steps *= 2
+        self._full = 0
 
 
 class _Bucket:

@@ -25,8 +25,8 @@ LEAST_ARMED = 4
 
 MOST_CLOSED_WINDOWS = 120
 MOST_WAITING_METRICS = 1000
-WRITING_SHARE, FACTS_SHARE = 0.25, 0.1  # of the budget
-SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 1.0  # between two writes: a killed run loses no more
+FACTS_SHARE = 0.1  # of the budget
+WRITE_EVERY_S = 1.0  # a killed run loses no more
 LONGEST_FACTS_S = 60.0  # but facts may be older
 
 
@@ -37,7 +37,7 @@ class Output:
         open_writer: Makes the run file.
         unobserved: What could not be observed.
         certificates: Of the units that fell silent.
-        budget: Share of the time that watching may take; a quarter of it is for writing.
+        budget: Share of the time that watching may take; a tenth of it is for facts.
         losses: What was seen of the losses.
         observers: What hands out facts.
         weights: What is seen of single weights; None: nothing.
@@ -131,17 +131,14 @@ class Output:
         is_full = window.steps >= self._window_steps and window.armed_steps >= LEAST_ARMED
         if is_full:
             self._close_window(step, tallies)
-        began_s = time.perf_counter()
-        is_due = began_s >= self.write_at_s if self.attendant is None else is_full
+        is_due = time.perf_counter() >= self.write_at_s if self.attendant is None else is_full
         if not is_due and self.writer is not None:
             return
         if self.writer is None:
             self.writer = self.open_writer()
             self.writer.set_layers([])
         self.write(step, tallies)
-        ended_s = time.perf_counter()
-        affordable_s = (ended_s - began_s) / (WRITING_SHARE * self._budget)
-        self.write_at_s = ended_s + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, affordable_s))
+        self.write_at_s = time.perf_counter() + WRITE_EVERY_S
         if self.attendant is not None:
             self.write_at_s = math.inf
             if is_full:

@@ -14,8 +14,9 @@ FIRST_STEPS = 8
 PLANNED = 0.4
 """Share of the budget that armed steps may take."""
 
-FIRST_LOOKS, LOOK_EVERY = 16, 4
-"""Data and losses are looked at on the first armed steps and then on every fourth."""
+FIRST_LOOKS, LOOK_EVERY, LOOK_SELDOM = 16, 4, 16
+"""Data and losses are looked at on the first armed steps and then on every fourth; on every
+sixteenth where a budget cannot be kept otherwise."""
 
 
 def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
@@ -78,6 +79,7 @@ class Budget:
         self._most = most
         self.next_step = 1
         self.is_look = True
+        self._look_every = LOOK_EVERY
         self._count = self._noted = 0
         self._plain: deque[float] = deque(maxlen=self._KEPT)
         self._armed: deque[tuple[int, bool, float, float]] = deque(maxlen=self._KEPT)
@@ -90,8 +92,9 @@ class Budget:
         if step < self.next_step:
             return False
         self._count += 1
-        self.is_look = self._count <= FIRST_LOOKS or self._count % LOOK_EVERY == 0
-        self.period = self._affordable()
+        if self._count <= FIRST_LOOKS or self._count % LOOK_EVERY == 0:
+            self.period, self._look_every = self._affordable()
+        self.is_look = self._count <= FIRST_LOOKS or self._count % self._look_every == 0
         golden = math.modf(self._count * 0.6180339887498949)[0]
         self.next_step = step + max(1, round(self.period * (0.5 + golden)))
         return True
@@ -120,26 +123,34 @@ class Budget:
         """
         if not (self._armed and self._plain):
             return math.nan
-        plain_s, cost_s = statistics.median(self._plain), 0.0
-        for is_look in (False, True):
-            mine = [(took_s, own_s) for _, kind, took_s, own_s in self._armed if kind == is_look]
-            if mine:
-                took_s, own_s = map(statistics.median, zip(*mine, strict=True))
-                cost_s += max(took_s - plain_s, own_s) * len(mine) / len(self._armed)
-        return cost_s
+        looks = sum(is_look for _, is_look, _, _ in self._armed) / len(self._armed)
+        return looks * self._cost_s(is_look=True) + (1 - looks) * self._cost_s(is_look=False)
+
+    def _cost_s(self, *, is_look: bool) -> float:
+        """Return what one of these steps costs; 0 before one was seen."""
+        mine = [(took_s, own_s) for _, kind, took_s, own_s in self._armed if kind == is_look]
+        if not mine:
+            return 0.0
+        took_s = statistics.median(took_s for took_s, _ in mine)
+        return max(took_s - self.plain_s, statistics.median(own_s for _, own_s in mine))
 
     @property
     def plain_s(self) -> float:
         """What a plain step takes; nan before one was seen."""
         return statistics.median(self._plain) if self._plain else math.nan
 
-    def _affordable(self) -> int:
+    def _affordable(self) -> tuple[int, int]:
+        """Return k, and every how many armed steps everything is looked at."""
         if len(self._plain) < 4 or not self._armed:
-            return 2  # plain steps to compare with come first
+            return 2, LOOK_EVERY  # plain steps to compare with come first
         allowed_s = PLANNED * self.share * self.plain_s
         if allowed_s <= 0:
-            return self._most
-        return min(self._most, max(1, math.ceil(self.cost_s / allowed_s)))
+            return self._most, LOOK_SELDOM
+        look_s = self._cost_s(is_look=True)
+        units_s = self._cost_s(is_look=False) or look_s
+        usual_s = units_s + max(0.0, look_s - units_s) / LOOK_EVERY
+        period = max(1, math.ceil(usual_s / allowed_s))
+        return min(self._most, period), LOOK_EVERY if period <= self._most else LOOK_SELDOM
 
 
 class FixedPlan:

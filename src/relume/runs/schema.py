@@ -13,6 +13,8 @@ from relume.runs.records import Cause, Deaths, Moments, UnitActivity, WeightWind
 
 APPLICATION_ID = 0x52454C55  # "RELU": what `file` and our reader know a run file by
 VERSION = 4
+SMALL_BYTES = 24 << 10
+"""What is smaller is stored as it is: to compress it took longer than to write it."""
 
 _CREATE = """
 CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -155,10 +157,14 @@ def check_version(connection: sqlite3.Connection, where: str) -> None:
 
 
 def pack_arrays(*arrays: NDArray[np.generic]) -> bytes:
-    """Pack one-dimensional arrays of equal length: integers narrowed losslessly, then deflated."""
+    """Pack one-dimensional arrays of equal length: integers narrowed, large arrays deflated.
+
+    The result is a zlib stream in both cases.
+    """
     parts = [_narrow(array) for array in arrays]
     header = struct.pack(f"<IB{len(parts)}c", len(arrays[0]), len(parts), *map(_code, parts))
-    return header + zlib.compress(b"".join(part.tobytes() for part in parts), 1)
+    raw = b"".join(part.tobytes() for part in parts)
+    return header + zlib.compress(raw, 0 if len(raw) < SMALL_BYTES else 1)
 
 
 def unpack_arrays(blob: bytes, units: int, count: int) -> list[NDArray[np.generic]]:

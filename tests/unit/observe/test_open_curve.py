@@ -47,6 +47,8 @@ def test_the_buckets_hold_what_the_steps_held(steps, as_tensor, together):
         ended.append((number + 1, given, rate, False))
     for first in range(0, steps, together):
         curve.add(ended[first : first + together])
+        if first % 97 == 0:
+            curve.value()  # looked at on the way
     value = curve.value()
     assert len(value.losses) <= MOST_BUCKETS
     assert value.steps[-1] - value.bucket_steps < steps <= value.steps[-1]

@@ -252,8 +252,7 @@ def test_epochs_and_scores_are_written(record):
 
 
 def test_windows_stay_few_in_a_long_run(record, monkeypatch):
-    monkeypatch.setattr(output, "SHORTEST_WAIT_S", 0.0)
-    monkeypatch.setattr(output, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(output, "WRITE_EVERY_S", 0.0)
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
 
     def train():

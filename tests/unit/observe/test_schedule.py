@@ -7,6 +7,8 @@ from relume.observe.schedule import (
     FIRST_LOOKS,
     FIRST_STEPS,
     LOOK_EVERY,
+    LOOK_SELDOM,
+    PLANNED,
     Budget,
     FixedPlan,
     every,
@@ -109,13 +111,30 @@ def test_on_a_budget_everything_is_looked_at_first_and_then_on_every_fourth_arme
     assert sum(later) == len(later) // LOOK_EVERY
 
 
-def test_what_a_step_costs_is_weighted_by_how_many_are_looked_at():
-    plan = Budget(0.01)
-    for step in range(1, 20_000):
+def looked_at(*, plain_s: float) -> tuple[Budget, float]:
+    """Return a plan after long use, and the share of the armed steps that were looked at."""
+    plan, looks = Budget(0.01), []
+    for step in range(1, 40_000):
         is_armed = plan.is_armed(step)
+        if is_armed:
+            looks.append(plan.is_look)
         more_s = (0.9e-3 if plan.is_look else 0.1e-3) if is_armed else 0.0
-        plan.note(1e-3 + more_s, 0.0, was_armed=is_armed)
-    assert plan.cost_s == pytest.approx(0.3e-3, rel=0.1)  # one of four looks
+        plan.note(plain_s + more_s, 0.0, was_armed=is_armed)
+    return plan, sum(looks[-160:]) / 160
+
+
+def test_what_a_step_costs_is_weighted_by_how_many_are_looked_at():
+    plan, looks = looked_at(plain_s=2e-3)
+    assert looks == pytest.approx(1 / LOOK_EVERY, abs=0.01)
+    assert plan.cost_s == pytest.approx(0.3e-3, rel=0.1)
+    assert plan.period == math.ceil(0.3e-3 / (PLANNED * 0.01 * 2e-3))
+
+
+def test_steps_too_short_for_the_budget_are_looked_at_more_seldom():
+    plan, looks = looked_at(plain_s=1e-3)
+    assert looks == pytest.approx(1 / LOOK_SELDOM, abs=0.01)
+    assert plan.cost_s == pytest.approx(0.15e-3, rel=0.15)
+    assert plan.period == 64
 
 
 def test_a_fixed_period_looks_at_everything_on_every_armed_step():
