@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from relume.report.listing import ListedRun
 
 MOST_CODES = 2
+NUMBERS = ("steps", "loss", "score", "dead", "size")
+HEADINGS = ("run", "of", "status", "written", "steps", "loss", "score", "dead", "findings", "size")
+FIRST_LEFT_OUT = ("size", "of", "loss", "written", "steps", "score")
+"""What a narrow terminal does without, the first of them first."""
 STATUS_STYLES = {"damaged": "bold red", "failed": "red", "killed": "red", "interrupted": "yellow"}
 
 
@@ -57,7 +61,18 @@ def _print(listed: "Sequence[ListedRun]", more: int) -> None:
     from relume.report.wording import printable
 
     target = console()
-    show(target, _table(listed))
+    columns = _columns(listed)
+    while (table := _table(columns)).__rich_measure__(
+        target, target.options
+    ).maximum > target.width:
+        left_out = [heading for heading in FIRST_LEFT_OUT if heading in columns]
+        if not left_out:
+            break
+        del columns[left_out[0]]
+    show(target, table)
+    left_out = [heading for heading in FIRST_LEFT_OUT if heading not in columns]
+    if left_out:
+        typer.echo(f"too narrow for: {', '.join(left_out)}")
     for each in listed:
         if each.fault:
             typer.echo(f"{printable(each.name)}: {printable(each.fault, 300)}")
@@ -65,30 +80,41 @@ def _print(listed: "Sequence[ListedRun]", more: int) -> None:
         typer.echo(f"and {more:,} older: --most 0 shows all")
 
 
-def _table(listed: "Sequence[ListedRun]") -> "Table":
+def _columns(listed: "Sequence[ListedRun]") -> dict[str, list[Text]]:
+    """Return the cells of each column, by its heading."""
     from relume.report.wording import printable
     from relume.runs.wording import size_shown
 
-    table = plain_table()
-    table.add_column("run", style="bold", overflow="fold")
-    table.add_column("of", overflow="fold")
-    table.add_column("status", no_wrap=True)
-    table.add_column("written", no_wrap=True)
-    for heading in ("steps", "loss", "score", "dead"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("findings", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
+    columns: dict[str, list[Text]] = {heading: [] for heading in HEADINGS}
     for each in listed:
         written = datetime.fromtimestamp(each.files.written_at).astimezone()
-        table.add_row(
-            Text(printable(each.name, 80)),
-            *(Text(cell) for cell in _gist_cells(each)[:1]),
+        of, *numbers = map(Text, _gist_cells(each))
+        cells = (
+            Text(printable(each.name, 80), style="bold"),
+            of,
             Text(each.status, style=STATUS_STYLES.get(each.status, "")),
-            f"{written:%Y-%m-%d %H:%M}",
-            *(Text(cell) for cell in _gist_cells(each)[1:]),
+            Text(f"{written:%Y-%m-%d %H:%M}"),
+            *numbers,
             Text(_findings(each)),
-            size_shown(each.files.size),
+            Text(size_shown(each.files.size)),
         )
+        for column, cell in zip(columns.values(), cells, strict=True):
+            column.append(cell)
+    return columns
+
+
+def _table(columns: dict[str, list[Text]]) -> "Table":
+    table = plain_table()
+    for heading in columns:
+        is_number = heading in NUMBERS
+        table.add_column(
+            heading,
+            justify="right" if is_number else "left",
+            no_wrap=is_number or heading in {"status", "written"},
+            overflow="fold",
+        )
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
 
 

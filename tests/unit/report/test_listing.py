@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from relume.cli import run as relume
+from relume.cli.ls import HEADINGS
 from relume.errors import RunFileError
 from relume.report.listing import list_runs
 from relume.runs.glance import glance, glance_of
@@ -104,6 +105,23 @@ def test_the_command_prints_a_line_each(folder, capsys, monkeypatch):
     assert lines[3].startswith("ranks watch train.py finished 2001-09-09")
     assert lines[4].startswith("broken damaged 1998-")
     assert lines[-1].startswith("broken: is not a readable run file: ")
+
+
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [(80, "run status steps score dead findings"), (44, "run status dead findings")],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_whole_names(
+    folder, capsys, monkeypatch, width, headings
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert relume(["ls", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(lines[0].split()) == headings
+    assert [line.split()[0] for line in lines[2:5]] == ["fit", "ranks", "broken"]
+    assert max(map(len, lines[:5])) <= width
+    left_out = lines[5].removeprefix("too narrow for: ").split(", ")
+    assert {*left_out, *headings.split()} == set(HEADINGS)
 
 
 def test_the_newest_are_shown_and_the_others_counted(folder, capsys):
