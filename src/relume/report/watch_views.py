@@ -4,7 +4,7 @@ from typing import Any
 
 from relume.report.parts import Document
 from relume.report.watched import last_values
-from relume.report.wording import budget_share, count, number, share, unit_ranges
+from relume.report.wording import budget_share, count, number, on_top, unit_ranges
 
 MOST_GROUPS_SHOWN = 40
 MOST_UNITS_NAMED = 60
@@ -39,7 +39,7 @@ def watch_tiles(document: Document) -> list[tuple[str, str, str]]:
     overhead = document.overhead
     if overhead is not None and overhead.measured_share is not None:
         budget = "" if overhead.budget is None else f"; budget {budget_share(overhead.budget)}"
-        tiles.append(("overhead", share(overhead.measured_share), f"of step time{budget}"))
+        tiles.append(("overhead", on_top(overhead.measured_share), f"of step time{budget}"))
     return tiles
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from relume.report.parts import IdleCounts, LayerPart, MetricCurve, Overhead
 from relume.report.sentences import FIRING, Facts, endings, meanings, missing_flow
-from relume.report.wording import at_place, budget_share, count, every, number, printable, share
+from relume.report.wording import at_place, budget_share, count, every, number, on_top, printable
 from relume.runs.query import Run
 from relume.runs.records import NEVER
 from relume.runs.summary import WATCH
@@ -86,7 +86,7 @@ def cost(run: Run, overhead: Overhead | None) -> str:
     allowed = "" if overhead.budget is None else f"; the budget was {budget_share(overhead.budget)}"
     if overhead.measured_share is None:
         return f"What watching cost was not measured; {measured}{rhythm}{allowed}."
-    spent = share(overhead.measured_share)
+    spent = on_top(overhead.measured_share)
     return f"Watching cost {spent} of step time: {measured}{rhythm}{allowed}."
 
 

@@ -103,6 +103,16 @@ def share(value: float | None) -> str:
     return f"{min(percent, 99.99):.2f} %" if percent > 99 else f"{percent:.0f} %"
 
 
+def on_top(value: float | None) -> str:
+    """Return what comes on top of a whole in per cent, which may be more than it.
+
+    Example:
+        >>> [on_top(value) for value in (0.004, 0.31, 12.3)]
+        ['0.4 %', '31 %', '1,230 %']
+    """
+    return share(value) if value is None or not value > 0.99 else f"{100 * value:,.0f} %"
+
+
 def upper_bound(value: float | None) -> str:
     """Return a bound on a share in per cent, rounded up: a bound rounded down would be false.
 

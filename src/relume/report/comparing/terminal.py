@@ -18,7 +18,7 @@ from relume.report.comparing.comparison import (
 )
 from relume.report.comparing.courses import LossPair, ScorePair
 from relume.report.comparing.differences import Difference
-from relume.report.wording import count, describe, interval, number, printable, share, signed
+from relume.report.wording import count, describe, interval, number, on_top, printable, signed
 
 MOST_SHOWN = 30
 """Of differences of one kind, and of layers that are alike."""
@@ -193,7 +193,7 @@ def _repairs(comparison: Comparison) -> list[str]:
 
 def _cost(comparison: Comparison) -> list[str]:
     return [
-        f"{label}: {share(side.measured_share)}, {side.armed_steps:,} of "
+        f"{label}: {on_top(side.measured_share)}, {side.armed_steps:,} of "
         f"{count(side.steps, 'step')} measured"
         for label, side in (("A", comparison.a), ("B", comparison.b))
     ]
