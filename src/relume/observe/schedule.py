@@ -14,9 +14,9 @@ FIRST_STEPS = 8
 PLANNED = 0.4
 """Share of the budget that armed steps may take."""
 
-FIRST_LOOKS, LOOK_EVERY, LOOK_SELDOM = 16, 4, 16
+FIRST_LOOKS, LOOK_EVERY, LOOK_SELDOM = 16, 4, 8
 """Data and losses are looked at on the first armed steps and then on every fourth; on every
-sixteenth where a budget cannot be kept otherwise."""
+eighth where a budget cannot be kept otherwise."""
 
 
 def every(period: int, *, first: int = FIRST_STEPS) -> Schedule:
