@@ -117,6 +117,19 @@ def test_over_training_is_a_rise_beside_a_training_loss_that_falls_on():
     assert not asked(over_training.RULE, of_amounts([0.4, *(RISING / 10)]))  # of small losses
     rising = LEARNED[::-1]
     assert not asked(over_training.RULE, of_amounts([0.4, *RISING], losses=rising))
+    assert not asked(over_training.RULE, of_amounts([0.5, 1.8, 0.4, *RISING]))  # it jumps anyway
+
+
+@pytest.mark.parametrize(("last", "severity"), [(0.90, "warning"), (0.95, "note")])
+def test_the_right_answers_of_few_rows_must_have_gone_beyond_chance(last, severity):
+    losses = [0.4, 0.1, 0.2, 0.3, 0.4, 0.5]
+    rights = [0.9, 0.99, *[last] * 4]
+    scores = [
+        Score(20 * (at + 1), "evaluation", 97, loss, right)
+        for at, (loss, right) in enumerate(zip(losses, rights, strict=True))
+    ]
+    found = only(asked(over_training.RULE, make_run(scores=scores)))
+    assert found.severity == severity
 
 
 def path(length: float, **more: object):

@@ -29,6 +29,7 @@ from relume.runs.facts import (
     RecurrentFacts,
     Spread,
 )
+from relume.runs.records import Score
 from tests.unit.diagnosis.hand_made import (
     FALLING,
     STUCK,
@@ -66,7 +67,7 @@ def test_imbalance_is_graded_by_what_becomes_of_the_rare_classes():
     assert grade(classes(counts, (3060, 2, 18), weighted=True)) == "note"
 
 
-def test_few_different_rows_of_a_class_are_told_where_nothing_is_evaluated():
+def test_few_different_rows_of_a_class_are_told_where_as_few_are_evaluated():
     counts = (900, 60, 60)
     few = OverlapFacts(training_rows=100, evaluation_rows=0, shared_rows=0)
     many = OverlapFacts(training_rows=1000, evaluation_rows=0, shared_rows=0)
@@ -74,6 +75,10 @@ def test_few_different_rows_of_a_class_are_told_where_nothing_is_evaluated():
     assert grade(classes(counts), many) == "note"  # most rows were seen but once
     evaluated = classes((90, 20, 20), phase=Phase.EVALUATION)
     assert grade(classes(counts), few, evaluated) == "note"
+    untested = classes((90, 4, 4), phase=Phase.EVALUATION)
+    passes = [Score(100, "evaluation", 49, 0.3), Score(200, "evaluation", 49, 0.3)]
+    run = make_run(facts=[classes(counts), few, untested], scores=passes, of_classes=False)
+    assert only(asked(imbalance.RULE, run)).severity == "warning"
 
 
 @pytest.mark.parametrize(

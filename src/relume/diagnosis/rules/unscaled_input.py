@@ -138,5 +138,5 @@ RULE = Rule(
     "unscaled-input",
     __doc__ or "",
     check,
-    explains=SYMPTOMS | {Code.FIRST_LOSS},
+    explains=SYMPTOMS | {Code.FIRST_LOSS, Code.CHANNEL_DRIFT},
 )
