@@ -65,7 +65,7 @@ def _order(
 ) -> tuple[object, ...]:
     """Return the key of a root among roots; what others explain comes after them."""
     explainers = [each for each in findings if _follows(finding, each, reach)]
-    mutual = sum(each.code not in reach[finding.code] for each in explainers)
+    mutual = sum(not _follows(each, finding, reach) for each in explainers)
     explained = sum(_follows(each, finding, reach) for each in findings)
     return (
         mutual > 0,

@@ -37,7 +37,14 @@ def is_by_hand(loss: LossFacts, *operations: str) -> bool:
 
 def is_of_amounts(loss: LossFacts) -> bool:
     """Whether a loss compares amounts: by a function for them, or by hand as a difference."""
-    return loss.function in OF_AMOUNTS or is_by_hand(loss, "sub")
+    is_difference = is_by_hand(loss, "sub") and not is_of_log_odds(loss)
+    return loss.function in OF_AMOUNTS or is_difference
+
+
+def is_of_log_odds(loss: LossFacts) -> bool:
+    """Whether a loss is the cross-entropy of log odds: torch's, or softplus(z) - zy by hand."""
+    is_written = is_by_hand(loss, "softplus") and loss.target_kind == "binary"
+    return is_written or loss.function == "binary_cross_entropy_with_logits"
 
 
 def chance_loss(loss: LossFacts) -> float:
@@ -50,7 +57,11 @@ def chance_loss(loss: LossFacts) -> float:
     is_squared = loss.function == "mse_loss" or (
         is_by_hand(loss, "pow") and "sub" in loss.operations
     )
-    is_of_classes = loss.function in OF_CLASSES or is_by_hand(loss, "log_softmax", "log")
+    is_of_classes = (
+        loss.function in OF_CLASSES
+        or is_by_hand(loss, "log_softmax", "log")
+        or is_of_log_odds(loss)
+    )
     if is_of_classes and not is_squared and counts.sum() > 0:
         if loss.weighted:  # as a rule so that all classes count alike
             return float(np.log((counts > 0).sum()))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from relume.diagnosis.finding import Severity
+from relume.diagnosis.loss_reading import OF_AMOUNTS, OF_CLASSES, is_by_hand
 from relume.diagnosis.reading import Reading
 
 WELL = 0.2
@@ -16,6 +17,8 @@ BETTER_RIGHT = 0.1
 BLOWN_UP = 10.0
 """A loss this many times that of guessing, or the first one, has blown up."""
 FEWEST_LOSSES = 10
+NEGATED = 2.0
+"""A loss below zero that is this many times its first value goes on falling."""
 STRONG_DECAY, DECAYED_NORM = 0.05, 0.75
 """A weight decay from which on, and a norm (last over first) below which, it has shrunk weights."""
 
@@ -58,6 +61,17 @@ def blown_up_at(reading: Reading) -> int | None:
 def is_decayed(reading: Reading) -> bool:
     """Return whether a strong weight decay shrank the weights, so that ratios to them mislead."""
     return reading.norm_change < DECAYED_NORM and reading.greatest_decay >= STRONG_DECAY
+
+
+def is_negated(reading: Reading) -> bool:
+    """Return whether a loss that cannot be negative falls below 0 without end: a wrong sign."""
+    loss = reading.loss
+    if loss is None or reading.is_adversarial or len(reading.losses) < FEWEST_LOSSES:
+        return False
+    if not reading.late_loss < min(-1.0, NEGATED * reading.losses[0]):
+        return False
+    never_negative = loss.function in (OF_CLASSES | OF_AMOUNTS) - {"nll_loss"}
+    return never_negative or is_by_hand(loss, "pow", "log_softmax")
 
 
 def ends_finite(reading: Reading) -> bool:

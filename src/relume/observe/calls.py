@@ -93,7 +93,8 @@ class Calls:
         codes: What is known of the functions that frames belong to.
         last_weighted: The linear layer or convolution of the present pass that returned last.
         called: Modules by ``id``, numbered in the order of their calls; None: not wanted.
-        on_root: Called with an outermost module and what it returned, if set.
+        before_root: Told of each outermost call before it is made, like ``on_pass``, but always.
+        on_root: Told of each outermost module and what it returned.
         on_pass: Told of each outermost call before it is made: the module and its inputs.
         visitors: Told of every call of the modules that they want.
         is_looking: Whether ``on_pass`` and ``visitors`` are told.
@@ -119,7 +120,8 @@ class Calls:
         self._hooks: list[RemovableHandle] = []
         self.codes: Codes = {}
         self.called: dict[int, int] | None = None
-        self.on_root: Callable[[nn.Module, Any], None] | None = None
+        self.before_root: list[Callable[[nn.Module], None]] = []
+        self.on_root: list[Callable[[nn.Module, Any], None]] = []
         self._thread = 0
         self._input: weakref.ref[Tensor] | None = None
         self._last_root: weakref.ref[nn.Module] | None = None
@@ -171,10 +173,7 @@ class Calls:
             if self.called is not None:
                 self.called.setdefault(id(module), len(self.called))
             if len(stack) == 1:
-                self.begin_pass(leading_rows(inputs))
-                self._remember(module, inputs)
-                for see in self.on_pass if self.is_looking else ():
-                    see(module, inputs)
+                self._begin_root(module, inputs)
             for visitor in self._visitors_of(type(module)) if self.is_looking else ():
                 visitor.enter(module, inputs)
             if module.__dict__.get("batch_first", True) is False:
@@ -182,6 +181,14 @@ class Calls:
             stack.append(Call(module, is_quiet or self._kind(module).is_quiet))
         except Exception as error:  # noqa: BLE001
             self.fault = error
+
+    def _begin_root(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.begin_pass(leading_rows(inputs))
+        self._remember(module, inputs)
+        for leave_off in self.before_root:
+            leave_off(module)
+        for see in self.on_pass if self.is_looking else ():
+            see(module, inputs)
 
     def _kind(self, module: nn.Module) -> Kind:
         kind = self._kinds.get(type(module))
@@ -232,8 +239,8 @@ class Calls:
                 self.last_weighted = module
             if kind.is_seen and output is not None:
                 self._on_return(module, inputs, output)
-            if len(stack) == 1 and self.on_root is not None and output is not None:
-                self.on_root(module, output)
+            for see_root in self.on_root if len(stack) == 1 and output is not None else ():
+                see_root(module, output)
             for visitor in self._visitors_of(type(module)) if self.is_looking else ():
                 visitor.leave(module, inputs, output)
         except Exception as error:  # noqa: BLE001

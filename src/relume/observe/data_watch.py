@@ -7,6 +7,7 @@ from torch import nn
 
 from relume.observe.compiled import CompiledRegions
 from relume.observe.evaluations import Evaluations
+from relume.observe.evaluations_by_hand import EvaluationsByHand
 from relume.observe.hidden_states import HiddenStates
 from relume.observe.model_calls import ModelCalls
 from relume.observe.norms import Norms
@@ -24,6 +25,7 @@ class DataWatch:
         steps: Returns how many steps have ended.
         compiled: Knows whether ``torch.compile`` was called.
         fail: Told of a fault of ours.
+        by_hand: Follows what is computed from what models return.
 
     Attributes:
         observers: What hands out facts.
@@ -35,6 +37,7 @@ class DataWatch:
         steps: Callable[[], int],
         compiled: CompiledRegions,
         fail: Callable[[Exception], None],
+        by_hand: EvaluationsByHand,
     ) -> None:
         calls, names = tap.calls, tap.names
 
@@ -42,18 +45,20 @@ class DataWatch:
             return steps() + 1
 
         self._models = ModelCalls(step)
+        self._by_hand = by_hand
 
         def name(module: nn.Module) -> str:
             return names.of_module(module) or self._models.name_within(module)
 
         norms, hidden_states = Norms(step, name), HiddenStates(lambda: calls.number, name)
         calls.on_pass.append(self._models.see)
+        by_hand.follow(calls)
         calls.visitors += [norms, hidden_states]
 
         def is_barred() -> bool:
             return calls.number_of_hooks > 0 or compiled.is_used
 
-        self._evaluations = Evaluations(self._models, [norms], is_barred, fail)
+        self._evaluations = Evaluations(self._models, [norms], is_barred, fail, by_hand)
         self.observers: tuple[Observer, ...] = (self._models, norms, hidden_states)
 
     def begin_evaluation(self) -> None:
@@ -70,6 +75,7 @@ class DataWatch:
     def begin_reading(self, loader: object) -> None:
         """Take note that a loader is read from its start."""
         self._models.begin_reading(loader)
+        self._by_hand.end()
         self._evaluations.begin()
 
     def end_evaluation(self) -> None:

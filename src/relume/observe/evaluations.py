@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from relume.observe.calls import Calls, Kind, Visitor, caller_of
+from relume.observe.evaluations_by_hand import EvaluationsByHand
 from relume.observe.model_calls import ModelCalls, is_model
 
 MOST_IN_VAIN = 20
@@ -29,6 +30,7 @@ class Evaluations:
         is_barred: Returns whether no hook may hang: while steps are measured, or beside
             ``torch.compile``.
         fail: Told of a fault of ours.
+        by_hand: Follows what is computed from what models return.
     """
 
     def __init__(
@@ -37,18 +39,21 @@ class Evaluations:
         visitors: Sequence[Visitor],
         is_barred: Callable[[], bool],
         fail: Callable[[Exception], None],
+        by_hand: EvaluationsByHand,
     ) -> None:
+        self._by_hand = by_hand
         self._models = models
         self._is_barred = is_barred
         self._fail = fail
         self._seen = self._vain = 0
         self._calls = Calls(lambda *_: None, lambda _: Kind())
         self._calls.on_pass.append(self._see)
+        by_hand.follow(self._calls)
         self._calls.visitors.extend(visitors)
 
     def begin(self) -> None:
         """Begin to see, unless there is compiled code: it is guarded by the hooks that it finds."""
-        if not (self._models.has_enough or self._is_barred() or is_anything_compiled()):
+        if not (self._has_enough() or self._is_barred() or is_anything_compiled()):
             self._seen = 0
             self._calls.attach()
 
@@ -57,8 +62,12 @@ class Evaluations:
         if self._vain < MOST_IN_VAIN and not _is_within_module():
             self.begin()
 
+    def _has_enough(self) -> bool:
+        return self._models.has_enough and not self._by_hand.is_wanted()
+
     def end(self) -> None:
         """See nothing more, and leave no hook."""
+        self._by_hand.end()
         if self._calls.number_of_hooks:
             self._calls.detach()
             self._vain = 0 if self._seen else self._vain + 1
@@ -71,7 +80,7 @@ class Evaluations:
         is_training = module.training and torch.is_grad_enabled() and is_model(module)
         if is_training:
             self._models.go_on_training()
-        if is_barred or is_training or self._models.has_enough:
+        if is_barred or is_training or self._has_enough():
             self.end()
         else:
             self._seen += 1

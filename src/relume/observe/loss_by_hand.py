@@ -7,8 +7,9 @@ bound too early to be patched is told by its own node.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ BY_CLASSES = LossFunction("by hand", Form.CLASSES)
 BY_ELEMENTS = LossFunction("by hand", Form.ELEMENTS)
 OF_LOGARITHMS = LossFunction("by hand", Form.ELEMENTS, threshold=-0.6931471805599453)
 """Predictions are logarithms of probabilities: above ln 0.5 they say the second class."""
+OF_LOGITS = LossFunction("by hand", Form.ELEMENTS, threshold=0.0)
+"""Predictions are log odds: above 0 they say the second class."""
 
 _OF_TORCH = {
     "NllLoss": "nll_loss", "NllLoss2D": "nll_loss", "MseLoss": "mse_loss",
@@ -80,8 +83,13 @@ class Written:
     is_broadcast: bool = False
 
 
-def read_loss(node: Any) -> Written | None:
-    """Read a loss from the node that made it; None where the graph does not tell."""
+def read_loss(node: Any, made: Mapping[Any, Tensor] | None = None) -> Written | None:
+    """Read a loss from the node that made it; None where the graph does not tell.
+
+    Args:
+        node: ``grad_fn`` of the loss.
+        made: What nodes have made, as far as it is known otherwise than by what they have saved.
+    """
     path = path_of(node)
     if path is None:
         return None
@@ -92,7 +100,7 @@ def read_loss(node: Any) -> Written | None:
     )
     if found is None:
         return Written(BY_ELEMENTS, operations, None, weights)
-    return _compared(path, found, operations, weights)
+    return _compared(path, found, operations, weights, made or {})
 
 
 Found = tuple[int, LossFunction, Tensor | None]
@@ -181,7 +189,22 @@ def _classes_beside(path: Sequence[Step]) -> Tensor | None:
     return None
 
 
-_FINDERS = (_made_by_torch, _picked, _subtracted, _weighed, _summed_up)
+def _of_log_odds(path: Sequence[Step]) -> Found | None:
+    """Find ``softplus(z) - z * y``, the cross-entropy of log odds."""
+    for before, step in pairwise(path[:-1]):
+        if step.name != "softplus" or kind_of_node(before.node) != "Sub":
+            continue
+        product = before.node.next_functions[1][0]
+        if product is None or kind_of_node(product) != "Mul" or not _has_data(product):
+            continue
+        is_first = product.next_functions[0][0] is None
+        target = saved(product, "self" if is_first else "other")
+        if isinstance(target, Tensor) and target.ndim and has_plain_storage(target):
+            return path.index(step), OF_LOGITS, target
+    return None
+
+
+_FINDERS = (_made_by_torch, _picked, _subtracted, _weighed, _summed_up, _of_log_odds)
 
 
 def _has_data(node: Any) -> bool:
@@ -195,6 +218,7 @@ def _compared(
     found: Found,
     operations: tuple[str, ...],
     weights: tuple[Tensor, ...],
+    values: Mapping[Any, Tensor],
 ) -> Written:
     at, function, target = found
     rest = path[at + 1 :]
@@ -210,6 +234,8 @@ def _compared(
         and math.prod(made) > math.prod(shape)
     )
     prediction = _values(node, maker, rest[0].name)
+    if prediction is None and maker in values and not is_logged_late:
+        prediction = values[maker].detach()
     if function is BY_ELEMENTS and target is None and at and not is_broadcast:
         is_as_made = {kind_of_node(step.node) for step in rest[:-1]} <= _SHAPES
         if prediction is None and is_as_made:
@@ -259,7 +285,7 @@ def _subtrahend(node: Any, difference: Any, prediction: Tensor | None) -> Tensor
 
 def _values(node: Any, maker: Any, made_by: str) -> Tensor | None:
     """Return the values of the prediction, where one of the two operations has saved them."""
-    if kind_of_node(node) in {"Gather", "Logsumexp", *_OF_TORCH}:
+    if kind_of_node(node) in {"Gather", "Logsumexp", "Softplus", *_OF_TORCH}:
         value = saved(node, "self")
     elif made_by == "log":
         value = saved(maker, "self")

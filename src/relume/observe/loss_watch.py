@@ -20,12 +20,13 @@ from relume.observe.calls import Calls, caller_of, place_of, user_line
 from relume.observe.graph import head_of, is_marked
 from relume.observe.loss_by_hand import Written, read_loss
 from relume.observe.loss_facts import LossTotals
-from relume.observe.loss_values import Look, broadcast_shape, see, see_labels, width_of
+from relume.observe.loss_values import Look, broadcast_shape, see, width_of
 from relume.observe.losses import Form, Given, LossContext, LossFunction, read_call
 from relume.observe.naming import Names
 from relume.observe.plain import has_values, is_plain, oddity
 from relume.observe.scores import Scores
 from relume.observe.unobserved import Unobserved
+from relume.observe.written import WrittenLosses, given_by, look_at_loss, seed_of
 from relume.runs.facts import LossFacts, Phase
 from relume.runs.records import Score
 
@@ -73,6 +74,7 @@ class LossWatch:
     Attributes:
         fault: The first fault of ours; nothing is looked at after it.
         is_armed: Whether the present step is looked at.
+        written: The losses that are learned from and were written by hand.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class LossWatch:
     ) -> None:
         self.fault: Exception | None = None
         self.is_armed = False
+        self.written = WrittenLosses(steps)
         self._names = names
         self._unobserved = unobserved
         self._calls = calls
@@ -274,32 +277,35 @@ class LossWatch:
             written = read_loss(node)
             if written is None:
                 return
-            seed = self._seed_by_hand(written, place)
-            if written.prediction is not None and written.prediction.numel():
-                given = Given(written.prediction, _fitting(written))
-                look = self._look(written.function, given, loss, seed)
-            else:
-                look = _look_at_loss(loss, seed, written.target)
+            seed, look = self._look_at_written(written, loss, place)
         self._first_losses += 1
         look.is_training = model.training if model is not None else None
         self._add(Phase.TRAINING, seed, look, self._steps())
+        if seed.function.name == "by hand":
+            self.written.note(written)
 
-    def _seed_by_hand(self, written: Written, place: str | None) -> LossTotals:
-        function, target = written.function, written.target
-        shape = written.prediction_shape or ()
-        width = shape[-1] if len(shape) > 1 else int(len(shape) == 1)
-        if function.form is Form.ELEMENTS and len(shape) == 1:
-            width = 1
-        seed = LossTotals(
-            function, Phase.TRAINING, place, 0, shape,
-            tuple(target.shape) if target is not None else (), width,
-        )  # fmt: skip
-        seed.head = written.head
-        seed.operations = written.operations if function.name == "by hand" else ()
-        seed.head_layer = self._names.of_weights(written.weights)
-        seed.is_broadcast = written.is_broadcast
-        seed.is_index = function.form is Form.CLASSES and target is not None
-        return seed
+    def _look_at_written(
+        self, written: Written, loss: Tensor, place: str | None
+    ) -> tuple[LossTotals, Look]:
+        seed = seed_of(written, place, self._names)
+        given = given_by(written)
+        if given is None:
+            return seed, look_at_loss(loss, seed, written.target)
+        return seed, self._look(written.function, given, loss, seed)
+
+    def score_written(self, written: Written, loss: Tensor, *, is_training: bool) -> None:
+        """Look at a loss that was written by hand and computed without gradients.
+
+        Args:
+            written: How it was computed.
+            loss: Its value.
+            is_training: Whether the model was in training mode.
+        """
+        seed, look = self._look_at_written(written, loss, self._place())
+        seed.head = seed.head_layer = None
+        look.is_training = is_training
+        self.written.looks += 1
+        self._add(Phase.EVALUATION, seed, look, self._steps())
 
     def _add(self, phase: Phase, seed: LossTotals, look: Look, step: int) -> None:
         key = (phase, seed.function.name, seed.place)
@@ -372,23 +378,3 @@ def _is_broadcast(prediction: Tensor, target: Tensor | None) -> bool:
         return False
     both = broadcast_shape(prediction.shape, target.shape)
     return math.prod(both) > prediction.numel()
-
-
-def _fitting(written: Written) -> Tensor | None:
-    """Return the target of a loss by hand, if it has a number for each row."""
-    target, prediction = written.target, written.prediction
-    if target is None or prediction is None or written.function.form is not Form.CLASSES:
-        return target
-    is_index = prediction.ndim == 2 and target.shape == prediction.shape[:1]
-    return target if is_index else None
-
-
-def _look_at_loss(loss: Tensor, seed: LossTotals, target: Tensor | None) -> Look:
-    """Return a look where the prediction is not known: at the loss, and at an index of classes."""
-    rows = seed.prediction_shape[0] if seed.prediction_shape else 1
-    value: Any = loss.detach().clone().reshape(())
-    value = value.item() if value.is_cpu else value
-    look = Look(rows, value, {"loss": value * rows, "loss_rows": float(rows)})
-    if seed.is_index and target is not None:
-        see_labels(look, target, seed.width)
-    return look

@@ -57,7 +57,7 @@ class ModuleObserver:
         self._passes = np.zeros((2, 0), np.int64)  # in eval mode, in training mode
         self._paths = LinearPaths()
         self._finder: PathFinder | None = None
-        calls.on_root = self._see_root
+        calls.on_root.append(self._see_root)
 
     def begin_step(self) -> None:
         """Begin an armed step."""

@@ -10,6 +10,8 @@ from torch import Tensor
 from relume.observe.compiled import CompiledRegions
 from relume.observe.data_watch import DataWatch
 from relume.observe.deaths import Certificates, Evidence
+from relume.observe.evaluations import is_anything_compiled
+from relume.observe.evaluations_by_hand import EvaluationsByHand
 from relume.observe.falls import note_falls
 from relume.observe.flows import Flows
 from relume.observe.inventory import Inventory
@@ -53,7 +55,10 @@ class Observation:
         self.evidence = Evidence()
         self.certificates = Certificates(self.evidence)
         self.losses = LossWatch(tap.names, unobserved, tap.calls, steps, context=context)
-        self.data = DataWatch(tap, steps, compiled, fail)
+        by_hand = EvaluationsByHand(
+            self.losses, tap, lambda: compiled.is_used or is_anything_compiled()
+        )
+        self.data = DataWatch(tap, steps, compiled, fail, by_hand)
         self.inventory = Inventory(tap.names, tap.calls, self.flows, unobserved)
         self.observers: tuple[Observer, ...] = (
             self.losses,

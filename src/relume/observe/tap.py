@@ -47,6 +47,7 @@ class ArmedTap:
         book: Every site seen so far.
         calls: The modules being called.
         fault: The first fault of ours; nothing is measured after it.
+        is_busy: While true, what is called is a part of something else, and not seen.
         on_output: Called with each output that is counted, if set.
         gradient_scale: Returns what gradients are multiplied by; None for nothing.
     """
@@ -68,7 +69,7 @@ class ArmedTap:
         self._nodes: dict[Any, Tally] = {}  # of the graph of this step, while sites are new
         self._armed_steps = 0
         self._thread = 0
-        self._is_busy = False
+        self.is_busy = False
         self._is_armed = False
 
     def arm(self) -> None:
@@ -117,18 +118,18 @@ class ArmedTap:
         named: Mapping[str, Any],
     ) -> Any:
         """Call a function of torch exactly once, and see what went in and came out."""
-        if self._is_busy or self.fault is not None or threading.get_ident() != self._thread:
+        if self.is_busy or self.fault is not None or threading.get_ident() != self._thread:
             return original(*args, **named)
-        self._is_busy = True
+        self.is_busy = True
         try:
             seen = self._before(rectifier, args, named)
         except Exception as error:  # noqa: BLE001
             self.fault, seen = error, None
         finally:
-            self._is_busy = False
+            self.is_busy = False
         if seen is None:
             return original(*args, **named)
-        self._is_busy = True  # what torch calls inside it is a part of it
+        self.is_busy = True  # what torch calls inside it is a part of it
         try:
             output = original(*args, **named)
             try:
@@ -136,7 +137,7 @@ class ArmedTap:
             except Exception as error:  # noqa: BLE001
                 self.fault = error
         finally:
-            self._is_busy = False
+            self.is_busy = False
         return output
 
     def call_fused(
@@ -148,15 +149,15 @@ class ArmedTap:
     ) -> Any:
         """Call a fused operation exactly once, and see the activations inside it."""
         output = original(*args, **named)
-        if self._is_busy or self.fault is not None or threading.get_ident() != self._thread:
+        if self.is_busy or self.fault is not None or threading.get_ident() != self._thread:
             return output
-        self._is_busy = True
+        self.is_busy = True
         try:
             self._see_fused(fused, original, args, named, output)
         except Exception as error:  # noqa: BLE001
             self.fault = error
         finally:
-            self._is_busy = False
+            self.is_busy = False
         return output
 
     def _see_fused(
@@ -342,15 +343,15 @@ class ArmedTap:
 
     def _returned(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """See what a module returned whose inner calls are not seen: ours, and recurrent ones."""
-        if self._is_busy or self.fault is not None or threading.get_ident() != self._thread:
+        if self.is_busy or self.fault is not None or threading.get_ident() != self._thread:
             return
-        self._is_busy = True
+        self.is_busy = True
         try:
             self._see_module(module, inputs, output)
         except Exception as error:  # noqa: BLE001
             self.fault = error
         finally:
-            self._is_busy = False
+            self.is_busy = False
 
     def _see_module(self, module: nn.Module, inputs: Any, output: Any) -> None:
         read = read_module(module)

@@ -8,6 +8,7 @@ import pytest
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rules import (
     channel_drift,
+    diverging,
     memorising,
     over_fitting,
     over_training,
@@ -116,6 +117,19 @@ def test_over_training_is_a_rise_beside_a_training_loss_that_falls_on():
     assert not asked(over_training.RULE, of_amounts([0.4, *(RISING / 10)]))  # of small losses
     rising = LEARNED[::-1]
     assert not asked(over_training.RULE, of_amounts([0.4, *RISING], losses=rising))
+    assert not asked(over_training.RULE, of_amounts([0.5, 1.8, 0.4, *RISING]))  # it jumps anyway
+
+
+@pytest.mark.parametrize(("last", "severity"), [(0.90, "warning"), (0.95, "note")])
+def test_the_right_answers_of_few_rows_must_have_gone_beyond_chance(last, severity):
+    losses = [0.4, 0.1, 0.2, 0.3, 0.4, 0.5]
+    rights = [0.9, 0.99, *[last] * 4]
+    scores = [
+        Score(20 * (at + 1), "evaluation", 97, loss, right)
+        for at, (loss, right) in enumerate(zip(losses, rights, strict=True))
+    ]
+    found = only(asked(over_training.RULE, make_run(scores=scores)))
+    assert found.severity == severity
 
 
 def path(length: float, **more: object):
@@ -172,6 +186,54 @@ def test_a_rate_is_not_too_high_because_single_batches_are_hard_and_the_first_wa
     assert climbing(3.2, 3.4, 3.1, 3.3, jumps=20)
     assert climbing(12.0, jumps=20)
     assert not climbing(3.2, 3.4, 3.1, 3.3)  # one sign alone
+
+
+def written_over(update=0.2, norm=1.0, deviation=0.1, losses=FALLING, scale=1.0) -> list:
+    """Ask about a training whose first updates are large, and the others as usual."""
+    updates = np.array([update, *[0.01] * 9])
+    norms = np.array([norm, *[1.0] * 9])
+    fact = {"initial": Spread(count=64, mean=0.1, deviation=deviation)}
+    weights = [Matrix(name=name, update=updates, norm=norms, fact=fact) for name in ("a", "b")]
+    return asked(rate_too_high.RULE, make_run(weights=weights, losses=scale * losses))
+
+
+def test_first_updates_that_write_the_weights_over_are_a_rate_too_high():
+    (found,) = written_over()
+    assert (found.severity, found.first_step) == ("warning", 1)
+    assert "updates are large" in found.message
+    (found,) = written_over(losses=np.geomspace(1.1, 1e-4, 200))
+    assert found.severity == "note"  # all there is was learned
+    assert not written_over(update=0.08)  # as the largest of healthy trainings
+    assert not written_over(norm=0.2)  # small weights that grow
+    assert not written_over(deviation=0.0)  # all weights equal: they have no size of their own
+
+
+def test_the_negative_of_a_loss_falls_without_end_and_no_rate_is_at_fault():
+    losses = -np.geomspace(1.0, 1e9, 200)
+    losses[150:] = np.nan
+    run = make_run(losses=losses, weights=[Matrix(name="a", update=0.5)])
+    assert "negative" in asked(diverging.RULE, run)[0].message
+    assert not asked(rate_too_high.RULE, run)
+    assert "negative" in unjudged(rate_too_high.RULE, run)[0].reason
+
+
+@pytest.mark.parametrize(
+    ("passes", "update", "is_found"),
+    [
+        (np.geomspace(0.9, 0.6, 30), 0.2, True),  # by a hundredth and a half each
+        (np.geomspace(0.9, 0.6, 30), 1.0, False),  # the weights have gone their way
+        (np.geomspace(0.9, 0.85, 30), 0.2, False),
+        ([*np.geomspace(0.9, 0.6, 29), 0.65], 0.2, False),
+    ],
+)
+def test_many_passes_that_fall_a_little_each_are_a_fall(passes, update, is_found):
+    losses = np.linspace(1.08, 0.8, 200)
+    scores = [
+        Score(int(200 * (at + 1) / 30), "evaluation", 500, loss) for at, loss in enumerate(passes)
+    ]
+    weights = [Matrix(name="fc.weight", update=update / 200)]
+    run = make_run(losses=losses, scores=scores, weights=weights)
+    assert bool(asked(rate_too_low.RULE, run)) is is_found
 
 
 def batch_norm(shift: float = 0.1) -> list:

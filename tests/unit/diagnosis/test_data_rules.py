@@ -1,17 +1,22 @@
 """The rules on classes, targets and heads, on records made by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from relume.diagnosis.loss_reading import chance_loss
 from relume.diagnosis.rules import (
+    bounded_logits,
     dead_latents,
     default_tanh,
     first_loss,
     imbalance,
     linear_stack,
     missing_target,
+    nonfinite_input,
+    sigmoid_twice,
     unscaled_input,
     unscaled_target,
 )
@@ -24,6 +29,7 @@ from relume.runs.facts import (
     RecurrentFacts,
     Spread,
 )
+from relume.runs.records import Score
 from tests.unit.diagnosis.hand_made import (
     FALLING,
     STUCK,
@@ -61,7 +67,7 @@ def test_imbalance_is_graded_by_what_becomes_of_the_rare_classes():
     assert grade(classes(counts, (3060, 2, 18), weighted=True)) == "note"
 
 
-def test_few_different_rows_of_a_class_are_told_where_nothing_is_evaluated():
+def test_few_different_rows_of_a_class_are_told_where_as_few_are_evaluated():
     counts = (900, 60, 60)
     few = OverlapFacts(training_rows=100, evaluation_rows=0, shared_rows=0)
     many = OverlapFacts(training_rows=1000, evaluation_rows=0, shared_rows=0)
@@ -69,6 +75,10 @@ def test_few_different_rows_of_a_class_are_told_where_nothing_is_evaluated():
     assert grade(classes(counts), many) == "note"  # most rows were seen but once
     evaluated = classes((90, 20, 20), phase=Phase.EVALUATION)
     assert grade(classes(counts), few, evaluated) == "note"
+    untested = classes((90, 4, 4), phase=Phase.EVALUATION)
+    passes = [Score(100, "evaluation", 49, 0.3), Score(200, "evaluation", 49, 0.3)]
+    run = make_run(facts=[classes(counts), few, untested], scores=passes, of_classes=False)
+    assert only(asked(imbalance.RULE, run)).severity == "warning"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +188,40 @@ def test_large_inputs_are_graded_by_size_and_harm(size, losses, expected):
                       values=Spread(count=4800, mean=0.0, deviation=size))  # fmt: skip
     found = only(asked(unscaled_input.RULE, make_run(facts=[fact], losses=losses)))
     assert found.severity == expected
+
+
+@pytest.mark.parametrize(("activation", "expected"), [("relu", "note"), ("tanh", "warning")])
+def test_large_inputs_make_switches_of_bounded_units(activation, expected):
+    layers = [Units(activation=activation, saturates=activation == "tanh"), Units(name="later")]
+    values = Spread(count=600, mean=0.0, deviation=100.0)
+    fact = InputFacts(name="x", phase=Phase.TRAINING, rows=600, values=values,
+                      feature_deviations=(100.0, 90.0))  # fmt: skip
+    run = make_run(layers=layers, facts=[fact], losses=np.geomspace(1.1, 0.01, 200))
+    assert only(asked(unscaled_input.RULE, run)).severity == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"), [("sigmoid", sigmoid_twice.RULE), ("tanh", bounded_logits.RULE)]
+)
+def test_the_cross_entropy_of_log_odds_by_hand_is_known(kind, rule):
+    fact = of_three_classes(
+        function="by hand", operations=("mean", "sub", "softplus", kind, "mul"), head=(kind,),
+        target_kind="binary", class_counts=(3000, 3000),
+    )  # fmt: skip
+    assert asked(rule, make_run(facts=[fact], of_classes=False))
+    assert chance_loss(fact) == pytest.approx(math.log(2))
+    plain = replace(fact, head=(), operations=("mean", "sub", "softplus", "mul"))
+    assert not asked(rule, make_run(facts=[plain], of_classes=False))
+    amounts = replace(fact, target_kind="amounts", class_counts=())
+    assert not asked(rule, make_run(facts=[amounts], of_classes=False))
+
+
+def test_values_that_are_no_numbers_may_have_been_there_before_they_were_seen():
+    values = Spread(count=600, nonfinite=3)
+    fact = InputFacts(name="x", phase=Phase.TRAINING, rows=600, batches=20, values=values,
+                      first_nonfinite_step=31)  # fmt: skip
+    found = only(asked(nonfinite_input.RULE, make_run(facts=[fact])))
+    assert (found.first_step, found.evidence["first_seen"]) == (21, 31)
 
 
 @pytest.mark.parametrize(("late", "expected"), [(0.05, "note"), (0.4, "warning")])

@@ -61,6 +61,12 @@ def test_of_two_that_explain_each_other_one_is_the_root():
     assert len(root.consequences) == 1
 
 
+def test_of_two_that_explain_each_other_the_one_that_was_there_first_is_the_root():
+    late = finding("RLM301", Severity.ERROR, first_step=40)
+    (root,) = rank([late, finding("RLM304", first_step=1)], EXPLAINS)
+    assert (root.code, codes(root.consequences)) == ("RLM304", ["RLM301"])
+
+
 @given(
     st.lists(
         st.builds(

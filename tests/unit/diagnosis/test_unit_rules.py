@@ -107,6 +107,20 @@ def test_units_that_put_out_nan_are_not_dead():
     assert not asked(dead_at_start.RULE, run)
 
 
+@pytest.mark.parametrize(
+    ("update", "dead", "expected"),
+    [
+        (1e-2, 10, Severity.WARNING),
+        (1e-4, 10, Severity.NOTE),  # in 200 steps nothing of the start was left behind
+        (1e-4, 20, Severity.WARNING),  # nothing gets through
+    ],
+)
+def test_what_the_start_left_silent_is_no_cause_while_nothing_has_moved(update, dead, expected):
+    layers = [Units(fired=rates(dead, since=0))]
+    run = make_run(layers=layers, weights=[Matrix(name="fc.weight", update=update)], **POORLY)
+    assert only(asked(dead_at_start.RULE, run)).severity is expected
+
+
 def biases(mean: float) -> list[WeightFacts]:
     """A weight of 20 rows of norm sqrt(25 * 0.04) = 1, and its bias."""
     weight = Spread(count=500, mean=0.0, deviation=0.2)

@@ -97,5 +97,5 @@ RULE = Rule(
     "always-on",
     __doc__ or "",
     check,
-    explains=frozenset({Code.NOT_DECREASING, Code.PLATEAU}),
+    explains=frozenset({Code.NOT_DECREASING, Code.PLATEAU, Code.RATE_TOO_HIGH}),
 )

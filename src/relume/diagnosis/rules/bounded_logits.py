@@ -1,8 +1,9 @@
 """An activation cuts off the logits before the loss.
 
 What it detects
-    ``cross_entropy`` or ``binary_cross_entropy_with_logits`` whose prediction comes straight out
-    of a ReLU, tanh, sigmoid, clamp or another bounded activation.
+    ``cross_entropy``, ``binary_cross_entropy_with_logits`` or the mean of ``softplus(z) - z * y``
+    by hand, whose prediction comes straight out of a ReLU, tanh, sigmoid, clamp or another bounded
+    activation.
 
 Why it matters
     Logits want the whole line. A ReLU there lets classes die: a logit that is negative on every
@@ -25,15 +26,13 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.loss_reading import head_evidence, place_of
+from relume.diagnosis.loss_reading import head_evidence, is_of_log_odds, place_of
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 
 BOUNDED = frozenset(
     {"relu", "relu6", "tanh", "hardtanh", "sigmoid", "hardsigmoid", "clamp", "softplus", "abs"}
 )
-_WITH_LOGITS = ("cross_entropy", "binary_cross_entropy_with_logits")
-
 REMEDIES = (Advice("take the activation after the last layer out", Safety.CHANGES_MODEL),)
 
 
@@ -45,7 +44,8 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     for loss in known:
         last = next(iter(loss.head or ()), "")
         is_squashed = last == "sigmoid" and loss.function != "cross_entropy"  # RLM012
-        if loss.function not in _WITH_LOGITS or last not in BOUNDED or is_squashed:
+        takes_logits = loss.function == "cross_entropy" or is_of_log_odds(loss)
+        if not takes_logits or last not in BOUNDED or is_squashed:
             continue
         yield Finding(
             code=Code.BOUNDED_LOGITS,

@@ -130,6 +130,7 @@ RULE = Rule(
         {
             Code.TRAIN_EVAL_GAP,
             Code.OSCILLATING,
+            Code.PLATEAU,
             Code.OVER_FITTING,
             Code.CLASS_NEVER_PREDICTED,
         }

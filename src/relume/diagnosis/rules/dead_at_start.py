@@ -19,7 +19,9 @@ Options
     ``NOTE_SHARE`` 0.05 of a layer. ``WARNING_SHARE`` 0.2, where the training does poorly: default
     initialisation leaves as much in healthy networks. ``BIAS_RATIO`` 1: a warning in any case if
     from ``WARNING_SHARE`` on the biases began further below zero than the row norm of the weights,
-    which no usual scheme does.
+    which no usual scheme does. ``PATH`` 0.4: weights that have not moved by this share of their
+    norm in all are those of the start, and what it left silent is not why nothing was learned,
+    unless it is the whole layer.
 
 References:
     Lu et al., "Dying ReLU and initialization", Commun. Comput. Phys. 28(5), 2020, theorem 1.
@@ -39,6 +41,7 @@ from relume.runs.summary import LayerSummary
 NOTE_SHARE = 0.05
 WARNING_SHARE = 0.2
 BIAS_RATIO = 1.0
+PATH = 0.4
 
 REMEDIES = (
     Advice("start the biases at zero", Safety.CHANGES_TRAINING),
@@ -66,11 +69,14 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 def _found(reading: Reading, index: int, layer: LayerSummary, units: tuple[int, ...]) -> Finding:
     ratio = bias_ratio(reading, reading.layer(index).owner)
     is_many = len(units) >= WARNING_SHARE * layer.units
+    is_structural = ratio < -BIAS_RATIO
+    has_moved = not reading.path < PATH or len(units) == layer.units
+    is_grave = is_many and (is_structural or has_moved)
     return unit_finding(
         Code.DEAD_AT_START,
         layer,
         units,
-        severity=severity(reading, is_structural=ratio < -BIAS_RATIO) if is_many else Severity.NOTE,
+        severity=severity(reading, is_structural=is_structural) if is_grave else Severity.NOTE,
         said="have not fired since the first step",
         least_share=NOTE_SHARE,
         since=(1, _cause(ratio)),

@@ -23,7 +23,7 @@ References:
 
 from collections.abc import Iterator
 
-from relume.diagnosis.codes import Code
+from relume.diagnosis.codes import CURVE_SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
@@ -69,4 +69,10 @@ def _is_gone(fact: WeightFacts) -> bool:
     return abs(fact.final.mean) < LEFT * abs(fact.initial.mean)
 
 
-RULE = Rule(Code.DECAYED_SLOPES, "decayed-slopes", __doc__ or "", check)
+RULE = Rule(
+    Code.DECAYED_SLOPES,
+    "decayed-slopes",
+    __doc__ or "",
+    check,
+    explains=CURVE_SYMPTOMS | {Code.DORMANT_UNITS},
+)

@@ -28,10 +28,10 @@ import numpy as np
 
 from relume.diagnosis.codes import GRADIENT_SYMPTOMS, UNIT_SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.loss_reading import OF_AMOUNTS, OF_CLASSES, is_by_hand, place_of
+from relume.diagnosis.loss_reading import place_of
+from relume.diagnosis.progress import is_negated
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
-from relume.runs.facts import LossFacts
 from relume.runs.summary import falling_trend
 
 TIMES = 2.0
@@ -51,6 +51,15 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not len(curve.losses):
         yield NotJudged(Code.DIVERGING, "the loss of each step is not on record")
         return
+    loss = reading.loss
+    if is_negated(reading) and loss is not None:
+        yield _finding(
+            f"{place_of(loss)} is never below 0, and its negative is minimised: it went "
+            f"to {reading.late_loss:.3g}",
+            1,
+            {"early": reading.early_loss, "late": reading.late_loss, "steps": reading.steps},
+        )
+        return
     bad = np.flatnonzero(curve.nonfinite)
     if len(bad):
         first = int(bad[0]) * curve.bucket_steps + 1
@@ -66,15 +75,6 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         return
     if reading.is_adversarial or len(reading.losses) < FEWEST:
         return
-    loss = reading.loss
-    if loss is not None and _is_negated(reading, loss):
-        yield _finding(
-            f"{place_of(loss)} is never below 0, and its negative is minimised: it went "
-            f"to {reading.late_loss:.3g}",
-            1,
-            {"early": reading.early_loss, "late": reading.late_loss, "steps": reading.steps},
-        )
-        return
     early, late = reading.early_loss, reading.late_loss
     floor = reading.chance if math.isfinite(reading.chance) else early
     if early <= 0 or late < TIMES * early or late < floor or not _rises(reading):
@@ -87,14 +87,6 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         {"early": early, "late": late, "constant": reading.chance},
         late / early / TIMES,
     )
-
-
-def _is_negated(reading: Reading, loss: LossFacts) -> bool:
-    """Whether a loss that cannot be negative is, and falls without end: its sign is wrong."""
-    if not reading.late_loss < min(-1.0, TIMES * reading.losses[0]):
-        return False
-    never_negative = loss.function in (OF_CLASSES | OF_AMOUNTS) - {"nll_loss"}
-    return never_negative or is_by_hand(loss, "pow", "log_softmax")
 
 
 def _rises(reading: Reading) -> bool:

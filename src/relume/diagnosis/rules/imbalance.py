@@ -4,9 +4,10 @@ What it detects
     Classes of which the commonest has at least ten times the rows of the rarest. A note by itself;
     a warning, under a loss without class weights, where a class of at least 20 rows was predicted
     less than a fifth as often as it occurs; or all such rare classes together, of at least 20
-    rows, less than half as often; or, where no evaluation was seen, fewer than ten different rows
-    of the rarest class were there to learn from. Outputs for classes that never occur, at most as
-    many as those that do, among at most 50 of which all others have 20 rows, are a warning too.
+    rows, less than half as often; or fewer than ten different rows of the rarest class were there
+    to learn from, and no evaluation had ten of each class in a pass. Outputs for classes that never
+    occur, at most as many as those that do, among at most 50 of which all others have 20 rows, are
+    a warning too.
 
 Why it matters
     The mean loss is small for a network that never predicts the rare class, which is often the one
@@ -71,7 +72,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     scored = next(iter(reading.evaluation_losses), loss)
     missed = missed_classes(scored, MISSED, FEWEST_ROWS) or _rarely_predicted(scored, counts)
     different = _different_rows(reading, loss)
-    is_lost = bool(missed) or (different < FEWEST_DIFFERENT and not reading.evaluation_losses)
+    is_lost = bool(missed) or (different < FEWEST_DIFFERENT and not _is_tested(reading))
     ratio = float(present.max() / present.min())
     yield Finding(
         code=Code.IMBALANCE,
@@ -92,6 +93,14 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
         strength=ratio / RATIO,
         remedies=REMEDIES,
     )
+
+
+def _is_tested(reading: Reading) -> bool:
+    """Whether an evaluation pass has rows enough of every class to say that it is learned."""
+    passes = len(reading.evaluation_scores)
+    counts = [count for loss in reading.evaluation_losses[:1] for count in loss.class_counts]
+    present = [count for count in counts if count]
+    return bool(present) and min(present) >= FEWEST_DIFFERENT * passes
 
 
 def _rarely_predicted(loss: LossFacts, trained: Counts) -> tuple[int, ...]:

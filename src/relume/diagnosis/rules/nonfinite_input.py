@@ -25,6 +25,7 @@ from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Severity
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
+from relume.runs.facts import InputFacts
 
 REMEDIES = (Advice("fill or drop what is missing, and look for divisions by zero and log(0)"),)
 
@@ -43,12 +44,23 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
             severity=Severity.ERROR,
             message=f"{fact.name} holds {bad:,} values of {total:,} that are nan or infinite",
             where=fact.name,
-            first_step=fact.first_nonfinite_step,
-            evidence={"nonfinite": bad, "values": total, "rows": fact.rows},
+            first_step=_since(reading, fact),
+            evidence={
+                "nonfinite": bad,
+                "values": total,
+                "rows": fact.rows,
+                "first_seen": fact.first_nonfinite_step,
+            },
             cause="missing values, or a division or logarithm of zero before the network",
             strength=1.0 + bad,
             remedies=REMEDIES,
         )
+
+
+def _since(reading: Reading, fact: InputFacts) -> int | None:
+    """Return the first step that may have had such values: not every batch is looked at."""
+    seen = fact.first_nonfinite_step
+    return seen and max(1, seen - reading.steps // max(1, fact.batches))
 
 
 RULE = Rule(

@@ -3,7 +3,8 @@
 What it detects
     An evaluation loss that ended (median of the last three passes) at least a quarter above its
     least one, by at least a tenth of a constant answer's loss, over at least three passes that
-    rise by trend (Mann-Kendall, 5 %), while the training loss went on falling. A note where the
+    rise by trend (Mann-Kendall, 5 %), while the training loss went on falling. It must not have
+    risen as much before, and come down again. A note where the
     share of right answers did not fall with it; a warning where it fell beyond two standard
     errors, the evaluation loss ended above that of a constant answer, or there are no classes.
 
@@ -69,6 +70,8 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     since = np.array([score.loss for score in scores[best:]])
     if not falling_trend(-since[:, None])[0] < TREND:
         return
+    if _largest_rise(scores[: best + 1]) >= last - least.loss:
+        return
     is_worse = _got_worse(scores, scores[-1]) or last > scale > 0
     yield Finding(
         code=Code.OVER_TRAINING,
@@ -92,6 +95,12 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     )
 
 
+def _largest_rise(scores: list[Score]) -> float:
+    """Return by how much the loss rose at most from one of these passes to a later one."""
+    losses = np.array([score.loss for score in scores])
+    return float((losses - np.minimum.accumulate(losses)).max())
+
+
 def _learns_on(reading: Reading, step: int) -> bool:
     """Whether the training loss fell further after a step: else all of it went wrong."""
     before = reading.losses[reading.loss_steps <= step]
@@ -103,7 +112,7 @@ def _got_worse(scores: list[Score], last: Score) -> bool:
     if math.isnan(last.right):
         return True
     best = max(score.right for score in scores if math.isfinite(score.right))
-    share = (best * last.rows + 1) / (last.rows + 2)  # none of n rows is no certainty
+    share = ((best + last.right) * last.rows + 1) / (2 * last.rows + 2)  # of both together
     error = math.sqrt(2 * share * (1 - share) / max(1, last.rows))
     return best - last.right > max(ERRORS * error, 0.01)
 

@@ -6,7 +6,9 @@ What it detects
     the weights themselves; units killed by updates many times the usual (at least a tenth of a
     layer), or half of a layer dead after such a climb; a loss that turned nan after finite ones; a
     loss that keeps jumping above its beginning. One of them, other than the nan, counts too where
-    the loss ended no better than a constant answer's.
+    the loss ended no better than a constant answer's. So do, by themselves, first updates that
+    typically change an eighth of the weights or more: the network that was initialised is written
+    over within a few steps, and what takes its place is rarely as good.
 
 Why it matters
     A few updates too large kill units for good: lowering the rate later does not wake them.
@@ -19,7 +21,10 @@ Remedies, with safety
 
 Options
     ``SPIKE``, ``UPDATE``, ``KILLED``, ``MANY``, ``LEARNED``, ``LEARNED_WELL``,
-    ``JUMPING``, ``ALONE``.
+    ``JUMPING``, ``ALONE``. ``AT_FIRST`` 0.12: the median over the weight matrices of their mean
+    update, over their norm, in the first window; healthy trainings stay below 0.08. It must be
+    ``OF_GREATEST`` 0.05 of the greatest norm that they ever have as well, since small weights
+    change much to grow. A note from ``NEARLY_ALL`` of the loss of guessing on.
 
 References:
     Bengio, "Practical recommendations for gradient-based training of deep architectures", 2012,
@@ -33,6 +38,7 @@ import numpy as np
 
 from relume.diagnosis.codes import CURVE_SYMPTOMS, GRADIENT_SYMPTOMS, UNIT_SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
+from relume.diagnosis.progress import is_negated
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.loss_curve import Curve
@@ -47,6 +53,10 @@ DECAYED = 0.1
 TIMES = 2.5
 JUMPING = 0.03
 ALONE = 10.0
+AT_FIRST, OF_GREATEST = 0.12, 0.05
+EQUAL = 0.1
+NEARLY_ALL = 0.99
+LARGE = "updates are large beside the weights"
 NOT_A_NUMBER = "the loss stopped being a number"
 
 REMEDIES = (
@@ -61,15 +71,19 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if not len(reading.run.curve.losses):
         yield NotJudged(Code.RATE_TOO_HIGH, "the loss of each step is not on record")
         return
+    if is_negated(reading):
+        yield NotJudged(Code.RATE_TOO_HIGH, "the negative of a loss is minimised: it has no end")
+        return
     signs = {name: value for name, value in _signs(reading).items() if value}
     is_lost = not reading.learned > LEARNED
-    fewest = 1 if is_lost and set(signs) != {NOT_A_NUMBER} else 2
-    if len(signs) < fewest or reading.is_adversarial:
+    at_first = _first_updates(reading)
+    is_one_enough = (is_lost and set(signs) != {NOT_A_NUMBER}) or at_first > 0
+    if len(signs) < (1 if is_one_enough else 2) or reading.is_adversarial:
         return
     rate = reading.rate
     yield Finding(
         code=Code.RATE_TOO_HIGH,
-        severity=Severity.WARNING if is_lost or _is_harmful(reading) else Severity.NOTE,
+        severity=_severity(reading, at_first),
         message=f"the learning rate {rate:g} is too high: {', '.join(signs)}",
         first_step=1,
         evidence={"rate": rate, "learned": reading.learned, **signs},
@@ -79,8 +93,11 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     )
 
 
-def _is_harmful(reading: Reading) -> bool:
-    return reading.learned < LEARNED_WELL or _dead_share(reading) >= MANY
+def _severity(reading: Reading, at_first: float) -> Severity:
+    enough = NEARLY_ALL if at_first > 0 else LEARNED_WELL
+    is_lost = not reading.learned > LEARNED
+    is_harmful = is_lost or reading.learned < enough or _dead_share(reading) >= MANY
+    return Severity.WARNING if is_harmful else Severity.NOTE
 
 
 def _signs(reading: Reading) -> dict[str, float]:
@@ -92,15 +109,37 @@ def _signs(reading: Reading) -> dict[str, float]:
     with np.errstate(invalid="ignore"):
         jumps = int((late > TIMES * max(first, reading.early_loss)).sum())
     began_finite = not curve.nonfinite[:1].any()
-    is_decayed = reading.norm_change < DECAYED  # the weights went, the updates stayed
-    update = 0.0 if is_decayed else reading.usual_update
+    update = 0.0 if _is_decayed(reading) else reading.usual_update
     return {
         "the loss climbed at first": highest / first if highest > SPIKE * first else 0.0,
-        "updates are large beside the weights": update if update > UPDATE else 0.0,
+        LARGE: update if update > UPDATE else _first_updates(reading),
         "units died": _killed(reading) or _dead_beside_a_spike(reading, highest, first),
         NOT_A_NUMBER: float(curve.nonfinite.sum() if began_finite and curve.nonfinite.any() else 0),
         "the loss keeps jumping": float(jumps if jumps >= max(3, JUMPING * len(late)) else 0),
     }
+
+
+def _is_decayed(reading: Reading) -> bool:
+    """Whether the weights went, and the updates stayed."""
+    return reading.norm_change < DECAYED
+
+
+def _first_updates(reading: Reading) -> float:
+    """Return the median update of the first window over the norm; 0 where it is not that large.
+
+    Matrices that began with all weights equal have no scale of their own, and are left out.
+    """
+    seen = []
+    for fact in reading.matrices:
+        norms = reading.norms(fact.name)
+        is_drawn = fact.initial.deviation > EQUAL * abs(fact.initial.mean)
+        if len(norms) and norms[0] > 0 and is_drawn:
+            seen.append((reading.update_ratios(fact.name)[:1].sum(), norms[0] / norms.max()))
+    if not seen or reading.windows[0].first_step > 1 or _is_decayed(reading):
+        return 0.0
+    updates, sizes = np.array(seen).T
+    is_large = np.median(updates) > AT_FIRST and np.median(updates * sizes) > OF_GREATEST
+    return float(np.median(updates)) if is_large else 0.0
 
 
 def _climb(curve: Curve, first: float) -> float:

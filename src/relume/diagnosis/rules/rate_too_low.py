@@ -20,8 +20,9 @@ Remedies, with safety
 Options
     ``PATH``, ``STEEP_PATH``, ``NO_PATH``: lengths of a path; ``LEARNED``, ``NEARLY_ALL``, ``ALL``:
     what was learned; ``FADED``. Getting better is an evaluation loss that fell in each of the last
-    two passes by ``FALL_PASS``, or ``STEEP_PASS``; where fewer than three were seen, a training
-    loss with a falling trend that fell in the last third by ``FALL``, or ``STEEP``. Batch norm over
+    two passes by ``FALL_PASS``, or ``STEEP_PASS``, or on a path below ``PATH`` in every pass of the
+    last third, by ``FALL`` in all; where fewer than three were seen, a training loss with a falling
+    trend that fell in the last third by ``FALL``, or ``STEEP``. Batch norm over
     at most ``FEW_ROWS`` rows makes training losses of their own, and is not judged.
 
 References:
@@ -133,6 +134,8 @@ def _is_cut_short(reading: Reading) -> bool:
         return False
     is_short = reading.path < PATH
     if len(reading.evaluation_scores) >= FEWEST_PASSES:
+        if is_short and _fall_of_passes(reading) >= FALL:
+            return True
         return _evaluation_fall(reading) >= (FALL_PASS if is_short else STEEP_PASS)
     fall = max(_fall(reading), _evaluation_fall(reading))
     return fall >= (FALL if is_short else STEEP)
@@ -146,6 +149,18 @@ def _evaluation_fall(reading: Reading) -> float:
     losses = [score.loss for score in reading.evaluation_scores if score.loss > 0][-3:]
     falls = [1 - after / before for before, after in pairwise(losses)]
     return max(0.0, min(falls, default=0.0))
+
+
+def _fall_of_passes(reading: Reading) -> float:
+    """Return by which share the evaluation loss fell in the last third; 0 if not in every pass.
+
+    However often it is evaluated: passes that lie close together differ little each.
+    """
+    since = reading.steps * 2 / 3
+    losses = [score.loss for score in reading.evaluation_scores if score.step >= since]
+    if len(losses) < FEWEST_PASSES or not all(b < a for a, b in pairwise(losses)):
+        return 0.0
+    return 1 - losses[-1] / losses[0] if losses[0] > 0 else 0.0
 
 
 def _fall(reading: Reading) -> float:

@@ -1,8 +1,9 @@
 """A sigmoid before binary cross-entropy with logits, which applies one itself.
 
 What it detects
-    ``binary_cross_entropy_with_logits`` whose prediction comes out of a sigmoid or softmax, by the
-    autograd graph; where there is no graph, predictions that all lay strictly between 0 and 1.
+    ``binary_cross_entropy_with_logits``, or the mean of ``softplus(z) - z * y`` by hand, whose
+    prediction comes out of a sigmoid or softmax, by the autograd graph; where there is no graph,
+    predictions that all lay strictly between 0 and 1.
 
 Why it matters
     The sigmoid of a probability lies between .5 and .73: the network cannot answer "no", and the
@@ -25,7 +26,7 @@ from collections.abc import Iterator
 
 from relume.diagnosis.codes import SYMPTOMS, Code
 from relume.diagnosis.finding import Advice, Finding, NotJudged, Safety, Severity
-from relume.diagnosis.loss_reading import head_evidence, place_of
+from relume.diagnosis.loss_reading import head_evidence, is_of_log_odds, place_of
 from relume.diagnosis.reading import Reading
 from relume.diagnosis.rule import Rule
 from relume.runs.facts import LossFacts
@@ -44,7 +45,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     if reading.loss is None:
         yield NotJudged(Code.SIGMOID_TWICE, "no loss was observed")
     for loss in reading.training_losses:
-        if loss.function != "binary_cross_entropy_with_logits" or not _is_squashed(loss):
+        if not is_of_log_odds(loss) or not _is_squashed(loss):
             continue
         yield Finding(
             code=Code.SIGMOID_TWICE,

@@ -109,6 +109,8 @@ RULE = Rule(
         {
             Code.TRAIN_EVAL_GAP,
             Code.CHANNEL_DRIFT,
+            Code.VANISHING_GRADIENT,
+            Code.STARVED_LAYER,
             Code.OSCILLATING,
             Code.NOT_DECREASING,
             Code.PLATEAU,

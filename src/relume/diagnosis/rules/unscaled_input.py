@@ -22,7 +22,8 @@ Options
     ``LEARNED_WELL``: share of the loss of a constant prediction that must have been learned away
     for it to be a note (``NEARLY_ALL`` where they are above ``HUGE``), unless the mean is more than
     ``FAR_OFF`` deviations away from zero, or they are above ``HUGE`` and the first loss ``SHOCK``
-    times that of a constant answer.
+    times that of a constant answer, or they are above ``HUGE`` and the first activation is bounded
+    on both sides, of whose units they make switches.
 
 References:
     LeCun et al., "Efficient BackProp", 1998, section 4.3.
@@ -61,7 +62,7 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
     for fact in reading.inputs:
         if fact.is_integer or not fact.values.count or _is_normalised_first(reading):
             continue
-        size = math.hypot(fact.values.mean, fact.values.deviation)
+        size = size_of(fact)
         ratio = _unevenness(fact)
         strength = max(size / LARGE, SMALL / size if size else 1.0, 1.0)
         is_uneven = ratio > UNEVEN and max(fact.feature_deviations) > LARGE
@@ -92,14 +93,26 @@ def check(reading: Reading) -> Iterator[Finding | NotJudged]:
 
 def _severity(reading: Reading, fact: InputFacts) -> Severity:
     """A note where the loss fell well all the same, from values that lie around zero."""
+    if size_of(fact) > HUGE and _is_bounded_first(reading):
+        return Severity.WARNING
     is_far_off = abs(fact.values.mean) > FAR_OFF * fact.values.deviation
-    size = math.hypot(fact.values.mean, fact.values.deviation)
+    size = size_of(fact)
     loss = reading.loss
     is_shocking = loss is not None and loss.first_loss > SHOCK * reading.chance
     enough = NEARLY_ALL if size > HUGE else LEARNED_WELL
     if reading.learned >= enough and not is_far_off and not (size > HUGE and is_shocking):
         return Severity.NOTE
     return Severity.WARNING
+
+
+def size_of(fact: InputFacts) -> float:
+    """Return the root mean square of an input."""
+    return math.hypot(fact.values.mean, fact.values.deviation)
+
+
+def _is_bounded_first(reading: Reading) -> bool:
+    """Whether the first activation saturates: of such values it makes switches, and stays there."""
+    return bool(reading.run.layers) and reading.run.layers[0].saturates
 
 
 def _unevenness(fact: InputFacts) -> float:
@@ -125,5 +138,5 @@ RULE = Rule(
     "unscaled-input",
     __doc__ or "",
     check,
-    explains=SYMPTOMS | {Code.FIRST_LOSS},
+    explains=SYMPTOMS | {Code.FIRST_LOSS, Code.CHANNEL_DRIFT},
 )
