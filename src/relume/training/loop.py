@@ -239,6 +239,15 @@ class Loop:
         return warm_cosine(step, self.steps, self._settings.lr, self._settings.warmup)
 
     @property
+    def best_step(self) -> int:
+        """The last step of the best epoch so far."""
+        return self.progress.best_epoch * self.steps_per_epoch
+
+    def forget_best(self) -> None:
+        """Take no earlier epoch for the best one any more."""
+        self.progress.best_epoch, self.progress.best_loss = 0, math.inf
+
+    @property
     def judged(self) -> nn.Module:
         """What is scored and kept: the model, or the one with the means of its weights."""
         return self.model if self.averaged is None else self.averaged.module
