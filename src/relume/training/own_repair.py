@@ -32,6 +32,7 @@ from relume.training.own_trial import OwnTrial
 from relume.training.repair_bench import EXAMINED_ROWS
 from relume.training.repair_record import RepairRecord
 from relume.training.repairs import SAMPLE_ROWS, Repairs
+from relume.training.trial import FEWEST_STEPS
 
 TOLERANCE = 1e-4
 """Relative, of what is computed twice on other devices than the CPU, where it must be the same."""
@@ -185,7 +186,13 @@ class OwnRepair:
         self, bench: OwnBench, loop: OwnLoop, epochs: int, should_stop: Callable[[], bool]
     ) -> None:
         updater = loop.updater
-        self._repairs = Repairs(bench, lr=updater.lr, usual_lr=updater.usual_lr, epochs=epochs)
+        self._repairs = Repairs(
+            bench,
+            lr=updater.lr,
+            usual_lr=updater.usual_lr,
+            epochs=epochs,
+            fewest_steps=FEWEST_STEPS,
+        )
         self._bench = bench
         self._should_stop = should_stop
 

@@ -32,22 +32,12 @@ from relume.remedies.treatments import RESTART, SCALING, Proposal, Treatment, pr
 from relume.remedies.verdict import Verdict, judge
 from relume.runs.remedies import AppliedRemedy
 from relume.training.repairable import Bench, Losses, Training, Tried
+from relume.training.trial import FEWEST_EPOCHS, trial_epochs
 
 MOST_CONSULTATIONS = 2
-TRIALS, SHARE, FEWEST_EPOCHS = 5, 0.1, 2
 MARGIN = 0.05
 """Share of the untreated loss that a treatment must gain to stay."""
 SAMPLE_ROWS = 512
-
-
-def trial_epochs(epochs: int, epoch: int) -> int:
-    """Return how many epochs a trial takes in a fit of so many, after the given epoch.
-
-    Example:
-        >>> trial_epochs(20, 16), trial_epochs(150, 16), trial_epochs(10_000, 16)
-        (2, 3, 16)
-    """
-    return max(FEWEST_EPOCHS, min(epoch, int(SHARE * epochs / TRIALS)))
 
 
 @dataclass(slots=True)
@@ -99,10 +89,15 @@ class Repairs:
         usual_lr: One that usually trains well: a rate at fault is lowered at least, and raised at
             most, to it.
         epochs: Of the fit.
+        fewest_steps: That a trial takes, where so many are left: a new start has to learn something
+            before it can be better. Where epochs have few steps a trial so takes many of them.
     """
 
-    def __init__(self, bench: Bench, *, lr: float, usual_lr: float, epochs: int) -> None:
+    def __init__(
+        self, bench: Bench, *, lr: float, usual_lr: float, epochs: int, fewest_steps: int = 0
+    ) -> None:
         self._bench = bench
+        self._fewest_steps = fewest_steps
         self._lr, self._usual_lr = lr, usual_lr
         self._epochs = epochs
         self._trial_epochs = FEWEST_EPOCHS
@@ -163,7 +158,10 @@ class Repairs:
         progress, known = loop.progress, self._known
         if known.consultations >= MOST_CONSULTATIONS or progress.epoch <= known.consulted:
             return False
-        self._trial_epochs = trial_epochs(self._epochs, progress.epoch)
+        enough = math.ceil(self._fewest_steps * progress.epoch / max(1, progress.step))
+        usual = trial_epochs(self._epochs, progress.epoch)
+        left = max(FEWEST_EPOCHS, self._epochs - progress.epoch)
+        self._trial_epochs = max(usual, min(enough, left))
         if progress.epoch + self._trial_epochs > self._epochs:
             return False
         is_power = progress.epoch & (progress.epoch - 1) == 0

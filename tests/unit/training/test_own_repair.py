@@ -21,9 +21,9 @@ LEARNED, EPOCHS = 900, 6
 FAST = Finding(code=Code.RATE_TOO_HIGH, severity=Severity.WARNING, message="the rate is too high")
 
 
-def rows(scale=1.0, shift=0.0):
+def rows(scale=1.0):
     x = torch.randn(1200, 8, generator=torch.Generator().manual_seed(0))
-    return x * scale + shift, (x[:, 0] * x[:, 1] + x[:, 2] > 0).long()
+    return x * scale, (x[:, 0] * x[:, 1] + x[:, 2] > 0).long()
 
 
 def network():
@@ -74,7 +74,7 @@ def futile(monkeypatch):
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    data = rows(scale=1000.0, shift=3000.0)
+    data = rows(scale=1000.0)
     on, off = (
         train(tmp_path_factory.mktemp("own"), data, **options)
         for options in ({}, {"repair": False})
@@ -83,8 +83,8 @@ def raw(tmp_path_factory):
 
 
 def test_unscaled_inputs_are_repaired_to_a_plain_network(raw):
-    data, on, off = raw
-    assert accuracy(on, data) > accuracy(off, data) + 0.1
+    _, on, off = raw
+    assert 2 * on.run.epochs[-1].validation_loss < off.run.epochs[-1].validation_loss
     (kept,) = [each for each in on.run.remedies if each.is_kept]
     assert kept.action == "restart + scale_inputs"
     assert kept.gain >= kept.low > 0
