@@ -14,7 +14,7 @@ from relume.remedies.plan import Plan
 
 MOST = 3
 RESTART = "restart"
-"""Name of the plan that begins again from fresh weights; whoever built the network applies it.
+"""Name of the plan that begins again from the start; whoever has the weights for it applies it.
 
 Its numbers: ``seed`` of the draw; ``usual_init``: whether the weights are drawn by the usual scheme
 of the network, whatever scheme was chosen, because the start may be at fault.
@@ -32,6 +32,15 @@ PREFERRED = (
     "raise_rate",
 )
 """The actions that leave the architecture and plain ReLU as they are, in the order of trial."""
+
+SCALING = ("scale_inputs", "scale_targets")
+"""What is folded into the weights when the training is over: only for who hands them over then.
+
+They are tried from the start: the weights of before were learned from other numbers.
+"""
+
+UNSCALED = frozenset({Code.UNSCALED_INPUT, Code.UNSCALED_TARGET})
+"""Codes that say that there is something to scale."""
 
 FAST = get_action("lower_rate").answers - {Code.NOT_DECREASING}
 """Codes that a rate may bring about that is too high for fresh weights, too."""
@@ -79,6 +88,7 @@ def propose(
     *,
     tried: Collection[str] = (),
     usual_factor: float = 1.0,
+    actions: Sequence[str] = PREFERRED,
 ) -> Proposal | None:
     """Return what could be tried; None where no warning or error calls for an action.
 
@@ -92,9 +102,11 @@ def propose(
         tried: Codes about which something has been tried.
         usual_factor: From the present rate to one that usually trains well: a rate is lowered at
             least so far, and raised at most so far.
+        actions: Names of the actions to choose from, in the order of trial; ``PREFERRED``, and
+            ``SCALING`` where the training can fold it.
     """
     grave = [each for each in _grave(findings) if each.code not in tried]
-    found = {name: _plans(name, grave, patient) for name in PREFERRED}
+    found = {name: _plans(name, grave, patient) for name in actions}
     if usual_factor <= 1:
         found["raise_rate"] = []
     answered = {finding.code for pairs in found.values() for _, finding in pairs}
@@ -107,11 +119,13 @@ def propose(
     usual_init = not answered.isdisjoint(get_action("initialise").answers)
     is_fast = usual_factor < 1 or not answered.isdisjoint(FAST)
     fresh = Plan(RESTART, numbers={"seed": patient.step, "usual_init": usual_init})
+    scaled = [plan for name in SCALING for plan in plans.pop(name, [])[:1]]
+    first = [Treatment((fresh, *scaled))] if scaled else []
     return Proposal(
         next(each for each in grave if each.code in answered),
         frozenset(answered),
         (
-            *_treatments(plans, lowered, patient)[:MOST],
+            *[*first, *_treatments(plans, lowered, patient)][:MOST],
             Treatment((fresh, *(lowered if is_fast else raised))),
         ),
     )
@@ -127,9 +141,10 @@ def _grave(findings: Iterable[Finding]) -> Iterator[Finding]:
 def _plans(name: str, findings: Sequence[Finding], patient: Patient) -> list[tuple[Plan, Finding]]:
     """Return the plans of an action, each with its finding."""
     action = get_action(name)
+    answers = action.answers & UNSCALED if name in SCALING else action.answers
     found = []
     for finding in findings:
-        plan = _planned(action, finding, patient) if finding.code in action.answers else None
+        plan = _planned(action, finding, patient) if finding.code in answers else None
         if plan is not None:
             found.append((plan, finding))
     return found
@@ -170,8 +185,8 @@ def _treatments(
         return []  # only fresh weights can help
     before = [] if is_finite else back
     treatments = []
-    for name in PREFERRED:
-        own = list(lowered) if name == "lower_rate" else _one_a_place(plans[name])
+    for name, found in plans.items():
+        own = list(lowered) if name == "lower_rate" else _one_a_place(found)
         if name == "roll_back" and not (is_finite and lowered):
             continue  # alone it leads to the same end again, and broken weights need it anyway
         if own:
@@ -182,5 +197,5 @@ def _treatments(
 
 def _described(plan: Plan) -> str:
     if plan.action == RESTART:
-        return "begin again from fresh weights"
+        return "begin again from the start"
     return get_action(plan.action).describe(plan)

@@ -5,10 +5,11 @@ def count(number_of: int, noun: str) -> str:
     """Return a count and its noun.
 
     Example:
-        >>> count(1, "unit"), count(1200, "row")
-        ('1 unit', '1,200 rows')
+        >>> count(1, "unit"), count(1200, "row"), count(30, "batch")
+        ('1 unit', '1,200 rows', '30 batches')
     """
-    return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
+    ending = "es" if noun.endswith("tch") else "s"
+    return f"{number_of:,} {noun}{'' if number_of == 1 else ending}"
 
 
 def at_place(name: str, place: str | None) -> str:

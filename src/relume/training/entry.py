@@ -39,6 +39,7 @@ def fit(
     overwrite: bool = False,
     optimizer: torch.optim.Optimizer | None = None,
     validate: Callable[[Any], Any] | None = None,
+    validation: Any = None,
     examine: Callable[[Any, Any], object] | None = None,
     audience: Watcher | None = None,
     **options: Any,
@@ -71,11 +72,17 @@ def fit(*given: Any, **options: Any) -> FitResult | OwnResult:
               the number of batches is not known); its rate stays its own.
             - ``validate(model)``: a score after each epoch, higher is better, in eval mode without
               gradients; the weights of the best epoch are kept.
+            - ``validation``: data that are not learned from, as ``data``; ``step`` gives their loss
+              after each epoch, in eval mode without gradients, and without ``validate`` the weights
+              of the epoch with the least are kept. With it, faults that the rules find are repaired
+              as in ``fit(data)``: ``step`` is then called more often, and must do the same twice
+              from the same weights, batches and random numbers, which is tried out. A step that
+              updates by itself can have none, and is never repaired.
             - ``examine(model, batch)``: calls the model for the examination of its units at the
               final weights; needed where the step does not call the whole model on its batch.
             - ``audience``: an object whose ``step`` and ``epoch`` are called as it goes.
             - the fields of ``OwnSettings``: ``epochs``, ``batch_size``, ``lr``, ``weight_decay``,
-              ``warmup``, ``clip``, ``seed``, ``every``.
+              ``warmup``, ``clip``, ``seed``, ``every``, ``repair``.
 
     Returns:
         A ``FitResult``, or with a model an ``OwnResult``: folder, status, losses, the run.

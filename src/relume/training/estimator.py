@@ -75,6 +75,9 @@ class ReLUClassifier(ClassifierMixin, PerceptronEstimator):  # type: ignore[misc
             others.
         label_smoothing: Share of each class that training spreads over all of them; None is 0.1
             with ``adam``, 0 with the others.
+        repair: Whether a training that breaks down is begun again and repaired, as ``relume fit``
+            does, with a warning that says how; others are as without, bitwise. Not with ``lbfgs``,
+            ``partial_fit``, a warm start, sparse inputs, or fewer than 50 rows.
         device: ``auto``, ``cpu``, ``cuda``, ... to train on.
 
     Attributes:
@@ -89,6 +92,7 @@ class ReLUClassifier(ClassifierMixin, PerceptronEstimator):  # type: ignore[misc
         validation_scores_: Accuracy on the validation part after every epoch, or None.
         best_validation_score_: The best of them, or None.
         n_iter_: Epochs trained.
+        repairs_: What was found, tried and kept, three lines each time; empty where nothing was.
         t_: Rows seen.
         n_features_in_: Number of features.
         feature_names_in_: Their names, if they had some.
@@ -142,6 +146,7 @@ class ReLUClassifier(ClassifierMixin, PerceptronEstimator):  # type: ignore[misc
         dropout: float = 0.3,
         weight_decay: float | None = None,
         label_smoothing: float | None = None,
+        repair: bool = True,
         device: str = "auto",
     ) -> None:
         given = {k: v for k, v in locals().items() if k not in {"self", "__class__"}}
@@ -291,6 +296,7 @@ class ReLURegressor(RegressorMixin, PerceptronEstimator):  # type: ignore[misc]
         norm: str | None = None,
         dropout: float = 0.2,
         weight_decay: float | None = None,
+        repair: bool = True,
         device: str = "auto",
     ) -> None:
         given = {k: v for k, v in locals().items() if k not in {"self", "__class__"}}

@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -16,7 +17,6 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from relume.errors import UserError
-from relume.nn.networks import build_network
 from relume.training.device import find_device, isolated
 from relume.training.estimator_fitting import (
     WARMUP,
@@ -28,15 +28,18 @@ from relume.training.estimator_fitting import (
     matrices_of,
 )
 from relume.training.estimator_lbfgs import minimise
+from relume.training.estimator_networks import drawn_network
 from relume.training.estimator_parameters import (
     InvalidParameterError,
     check_parameters,
     layer_widths,
 )
+from relume.training.estimator_repair import Story, train_repairing
 from relume.training.estimator_rows import counted_rows
 from relume.training.estimator_scaling import Scaling, StandardisedRows, folded
 from relume.training.loop import SCORING_ROWS, LoopSettings, TensorPart
-from relume.training.recipe import batch_size_for, threads_for
+from relume.training.recipe import batch_size_for, threads_for, usual_init
+from relume.training.recording import Recorder
 from relume.training.settings import FitSettings
 
 Values = NDArray[Any]
@@ -88,7 +91,11 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
                     self.network_.to(_dtype(X, device))
                 if fresh or in_parts:
                     self._scale(X, targets, weights, add=in_parts and not fresh)
-                self._learn((X, targets, weights), seed, device, in_parts=in_parts)
+                data, network = (X, targets, weights), self.network_
+                try:
+                    self._learn(data, seed, device, in_parts=in_parts, is_fresh=fresh)
+                finally:
+                    network.cpu().eval()
         except UserError as error:
             if isinstance(error, ValueError):
                 raise
@@ -97,35 +104,10 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _begin(self, features: int, widths: tuple[int, ...]) -> None:
         """Draw a new network and forget what happened before."""
-        arguments: dict[str, Any] = {
-            "outputs": self.n_outputs_,
-            "activation": self.activation,
-            "init": self.init,
-        }
-        if self.norm is not None:
-            arguments["norm"] = self.norm
-        if self.network == "mlp":
-            arguments |= {"inputs": features, "hidden": list(widths), "dropout": self.dropout}
-            self.network_: nn.Module = build_network("mlp", arguments)
-        else:
-            self.network_ = self._image_network(features, widths, arguments)
+        self.network_: nn.Module = drawn_network(self, features, widths)
+        self.repairs_: list[Story] = []
         self._history = History()
         self._optimizer: torch.optim.Optimizer | None = None
-
-    def _image_network(
-        self, features: int, widths: tuple[int, ...], arguments: dict[str, Any]
-    ) -> nn.Module:
-        if self.image_shape is None or int(np.prod(self.image_shape)) != features:
-            raise InvalidParameterError(
-                f"network={self.network!r} wants image_shape=(channels, height, width) with as "
-                f"many numbers as X has features ({features}); got {self.image_shape}"
-            )
-        channels, *sides = (int(size) for size in self.image_shape)
-        arguments |= {"channels_in": channels, "channels": list(widths)}
-        if self.network == "cnn":
-            arguments |= {"image_size": sides, "dropout": self.dropout}
-        images = nn.Unflatten(1, (channels, *sides))
-        return nn.Sequential(images, build_network(self.network, arguments))
 
     def _scale(self, X: Any, targets: Values, weights: Values, *, add: bool) -> None:
         inputs, outputs = Scaling.of(X, weights), Scaling.of(targets, weights)
@@ -133,7 +115,13 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
         self._target_moments = self._target_moments + outputs if add else outputs
 
     def _learn(
-        self, data: tuple[Any, Values, Values], seed: int, device: torch.device, *, in_parts: bool
+        self,
+        data: tuple[Any, Values, Values],
+        seed: int,
+        device: torch.device,
+        *,
+        in_parts: bool,
+        is_fresh: bool,
     ) -> None:
         choices = self._choices()
         network = self.network_.to(device)
@@ -147,26 +135,37 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
             matrices_of(network),
             smoothing=choices.label_smoothing,
         )
-        try:
-            if self.solver == "lbfgs":
-                self._search(network, train, objective, choices)
-                return
-            if self._optimizer is None or not in_parts:
-                self._optimizer = build_optimizer(network, choices)
+        if self.solver == "lbfgs":
+            self._search(network, train, objective, choices)
+            return
+        optimizer = self._optimizer if in_parts else None
+        settings = self._numbers(len(train), seed, in_parts=in_parts)
+
+        def begin(recorder: Recorder | None) -> EstimatorLoop:
+            """Return the training before its first step; one that is recorded begins again."""
+            self._optimizer = optimizer or build_optimizer(network, choices)
+            self._history = self._history if recorder is None else History()
             loop = EstimatorLoop(
                 network,
                 train,
                 objective,
-                self._numbers(len(train), seed, in_parts=in_parts),
+                settings,
                 choices=choices,
                 history=self._history,
                 optimizer=self._optimizer,
+                recorder=recorder,
             )
             if held_out is not None:
                 self._watch(loop, held_out, device)
-            self._iterate(loop, in_parts=in_parts)
-        finally:
-            network.cpu().eval()
+            return loop
+
+        def redraw(is_usual: bool) -> nn.Module:  # noqa: FBT001
+            init = usual_init(self.network) if is_usual else None
+            features, widths = data[0].shape[1], layer_widths(self.hidden_layer_sizes)
+            return drawn_network(self, features, widths, init).to(device, dtype)
+
+        may_repair = self.repair and is_fresh and not in_parts
+        self._iterate(begin, redraw if may_repair else None, in_parts=in_parts)
 
     def _choices(self) -> Choices:
         """Return the parameters that the training reads, with those left open chosen."""
@@ -250,7 +249,7 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
         self, loop: EstimatorLoop, held_out: tuple[Any, Values, Values], device: torch.device
     ) -> None:
         """Have the loop score the rows held out after every epoch."""
-        X, targets, weights = held_out
+        _, targets, weights = held_out
 
         def score(output: Tensor) -> float:
             predictions = self._in_own_unit(output)
@@ -259,13 +258,23 @@ class PerceptronEstimator(BaseEstimator):  # type: ignore[misc]
             return float(self._metric(targets, predictions, weights))
 
         dtype = next(loop.model.parameters()).dtype
-        rows = StandardisedRows(X, self._scaling, dtype=dtype, device=device)
-        loop.validation_x, loop.score_of = rows[:], score
+        part = self._part(*held_out, dtype=dtype, device=device)
+        loop.held_out, loop.score_of = TensorPart(part.x[:], part.y), score
 
-    def _iterate(self, loop: EstimatorLoop, *, in_parts: bool) -> None:
+    def _iterate(
+        self,
+        begin: Callable[[Recorder | None], EstimatorLoop],
+        redraw: Callable[[bool], nn.Module] | None,
+        *,
+        in_parts: bool,
+    ) -> None:
         before = self._history.epochs
+        loop = begin(None)
         try:
-            loop.train()
+            if redraw is None:
+                loop.train()
+            else:
+                loop, self.repairs_ = train_repairing(loop, begin, redraw, self.solver)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
         history = self._history

@@ -1,8 +1,8 @@
 """How the estimators learn: scikit-learn's losses, rates and stopping rules, in our loop."""
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,7 @@ from relume.training.loop import (
     decay_groups,
     outputs,
 )
-from relume.training.recording import Unrecorded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from relume.training.recording import Recorder, Unrecorded
 
 WARMUP = 0.05
 """Share of the steps over which the rate rises, where it is a cosine."""
@@ -39,7 +36,6 @@ class Choices:
     weight_decay: float
     power_t: float
     max_iter: int
-    shuffle: bool
     tol: float
     verbose: bool | int
     momentum: float
@@ -102,6 +98,18 @@ class PenalisedLoss:
         """Return the weighted loss of each row, shape (rows,)."""
         return self._weighted(output, y[:, :-1], y[:, -1])
 
+    def guessing_loss(self, y: Tensor) -> float:
+        """Return the mean loss of the best answer that is the same for all rows."""
+        targets, weights = self._smoothed(y[:, :-1]), y[:, -1:]
+        mean = (weights * targets).sum(dim=0, keepdim=True) / weights.sum()
+        if self.link != "identity":
+            least = torch.finfo(mean.dtype).tiny
+            most = 1.0 if self.link == "logistic" else math.inf
+            mean = torch.log(mean.clamp_min(least)) - (
+                torch.log((most - mean).clamp_min(least)) if self.link == "logistic" else 0.0
+            )
+        return self._weighted(mean.expand_as(targets), targets, y[:, -1]).mean().item()
+
     def _weighted(self, output: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         return weights * row_losses(self.link, output, targets)
 
@@ -150,6 +158,7 @@ class EstimatorLoop(Loop):
         choices: The numbers of the estimator.
         history: Goes on from what happened before.
         optimizer: What updates the model.
+        recorder: What records the training; nothing, if left out.
     """
 
     def __init__(
@@ -162,39 +171,45 @@ class EstimatorLoop(Loop):
         choices: Choices,
         history: History,
         optimizer: torch.optim.Optimizer,
+        recorder: Recorder | None = None,
     ) -> None:
-        super().__init__(
-            model, train, train, objective, settings, Unrecorded(), optimizer=optimizer
-        )
+        watching = recorder or Unrecorded()
+        super().__init__(model, train, train, objective, settings, watching, optimizer=optimizer)
         self.history = history
+        self.objective = objective
+        self.rows = train
+        self.numbers = settings
         self.progress.epoch = history.epochs
         self.converged = False
         self.score_of: Callable[[Tensor], float] | None = None
-        self.validation_x: Tensor | None = None
+        self.held_out: TensorPart | None = None
         self._choices = choices
         self._divisor = 1.0
         self._first = history.epochs
         self.steps = self.steps_per_epoch * choices.max_iter
 
-    def train(self) -> None:
-        """Train to the end of the epochs or of the improvement."""
-        self.run(_QUIET)
+    def train(self, between: Callable[[Loop], None] = lambda _: None) -> None:
+        """Train to the end of the epochs or of the improvement.
 
-    def _order(self, number: int) -> Tensor:
-        return super()._order(number) if self._choices.shuffle else torch.arange(len(self._train))
+        Args:
+            between: Called between the epochs; it may stop or change the training.
+        """
+        self.run(replace(_QUIET, repair=between))
+        self.patient.finish()
 
-    def _rate(self, step: int) -> float:
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, as ``learning_rate`` says."""
         choices = self._choices
         if choices.learning_rate == "cosine" and self._settings.warmup:
-            return super()._rate(step)
+            return super().rate(step)
         if choices.solver == "sgd" and choices.learning_rate == "invscaling":
             return self._settings.lr / float((self.history.rows_seen + 1) ** choices.power_t)
         return self._settings.lr / self._divisor
 
     def _score(self, number: int, train_loss: float) -> Epoch:
         score = math.nan
-        if self.score_of is not None and self.validation_x is not None:
-            score = self.score_of(outputs(self.model, self.validation_x))
+        if self.score_of is not None and self.held_out is not None:
+            score = self.score_of(outputs(self.model, self.held_out.x))
         return Epoch(
             epoch=number,
             step=self.progress.step,
@@ -202,8 +217,8 @@ class EstimatorLoop(Loop):
             validation_loss=math.nan,
             validation_score=score,
             learning_rate=self.optimizer.param_groups[0]["lr"],
-            units_alive=0,
-            units=0,
+            units_alive=self._monitor.units_alive,
+            units=self._monitor.units,
         )
 
     def _judge(self, epoch: Epoch) -> None:
@@ -217,7 +232,7 @@ class EstimatorLoop(Loop):
         else:
             self._count_score(epoch)
         if not math.isfinite(epoch.train_loss):
-            self.progress.stopped = "the loss is not finite"
+            self.progress.stopped = "diverged: the loss is not finite"
         elif history.idle_epochs > choices.n_iter_no_change:
             self._run_dry()
         if not self.progress.stopped and epoch.epoch >= self._settings.epochs:

@@ -158,5 +158,6 @@ _DEMANDS: Mapping[str, Demand] = {
     "init": _one_of(*scheme_names()),
     "norm": _one_of(None, "batch", "layer"),
     "dropout": _SHARE,
+    "repair": _FLAG,
     "device": ("the name of a device, or 'auto'", lambda value: isinstance(value, str)),
 }

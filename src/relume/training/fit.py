@@ -54,6 +54,7 @@ from relume.training.objective import Classification
 from relume.training.recipe import threads_for, usual_init
 from relume.training.reconstruction import Reconstruction, judge_reconstruction
 from relume.training.repair_bench import FitBench
+from relume.training.repair_record import RepairRecord
 from relume.training.repairs import Repairs
 from relume.training.result_cell import result_cell
 from relume.training.run_info import run_info
@@ -290,7 +291,7 @@ class _Fit:
         )
         loop = Loop(self.network, self.train, self.validation, self.objective, numbers, monitor)
         parts = (self.train, self.validation, self.objective, numbers)
-        bench = FitBench(*parts, self._network, monitor, writer, self.notes)
+        bench = FitBench(*parts, self._network, RepairRecord(monitor, writer, self.notes))
         usual_lr = FitSettings().lr
         self.repairs = Repairs(bench, lr=numbers.lr, usual_lr=usual_lr, epochs=numbers.epochs)
         if self.job.resumed:

@@ -41,6 +41,7 @@ class LoopSettings:
     seed: int
     clip: float | None = None  # the largest norm of the gradient
     averaging: float = 0.0  # epochs over which, about, the weights kept are means; 0: none
+    shuffle: bool = True  # whether every epoch has an order of its own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,13 +209,15 @@ class Loop:
 
     def _order(self, number: int) -> Tensor:
         """Return the rows in the order in which an epoch reads them."""
+        if not self._settings.shuffle:
+            return torch.arange(len(self._train))
         return torch.randperm(
             len(self._train), generator=epoch_generator(self._settings.seed, number)
         )
 
     def _step(self, rows: Tensor) -> float:
         self.progress.step += 1
-        lr = self._rate(self.progress.step)
+        lr = self.rate(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         with self._monitor.step(self.progress.step):
@@ -235,8 +238,18 @@ class Loop:
             self._monitor.after_update(self.progress.step, value, lr)
         return value
 
-    def _rate(self, step: int) -> float:
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, which counts from 1."""
         return warm_cosine(step, self.steps, self._settings.lr, self._settings.warmup)
+
+    @property
+    def best_step(self) -> int:
+        """The last step of the best epoch so far."""
+        return self.progress.best_epoch * self.steps_per_epoch
+
+    def forget_best(self) -> None:
+        """Take no earlier epoch for the best one any more."""
+        self.progress.best_epoch, self.progress.best_loss = 0, math.inf
 
     @property
     def judged(self) -> nn.Module:

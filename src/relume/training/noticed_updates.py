@@ -32,6 +32,7 @@ class NoticedUpdates:
         self._ours = {id(parameter) for parameter in model.parameters()}
         self._monitor = monitor
         self._seams = Seams(self)
+        self._is_away = False
 
     @contextmanager
     def noticing(self) -> Iterator[None]:
@@ -43,21 +44,32 @@ class NoticedUpdates:
         finally:
             self._seams.remove()
 
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Take note of nothing inside the block: it is no part of the training."""
+        self._is_away = True
+        try:
+            yield
+        finally:
+            self._is_away = False
+
     def begin_step(self) -> None:
         """Begin to count anew."""
         self.count = 0
 
     def before_backward(self, loss: Tensor | None) -> None:
         """Take note of a loss."""
-        self._monitor.before_backward(loss)
+        if not self._is_away:
+            self._monitor.before_backward(loss)
 
     def after_backward(self) -> None:
         """Take note of a backward pass that has ended."""
-        self._monitor.end_backward()
+        if not self._is_away:
+            self._monitor.end_backward()
 
     def before_update(self, optimizer: torch.optim.Optimizer, *, has_closure: bool) -> None:
         """Take note of gradients and weights before an update of ours."""
-        if not _parameters(optimizer).isdisjoint(self._ours):
+        if self._is_noted(optimizer):
             if self.count == 0:
                 self.learning_rate = rate_of(optimizer)
             scale = getattr(optimizer, "grad_scale", None)
@@ -65,7 +77,7 @@ class NoticedUpdates:
 
     def after_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Take note of an update, if it was one of ours."""
-        if not _parameters(optimizer).isdisjoint(self._ours):
+        if self._is_noted(optimizer):
             self.count += 1
             self._monitor.end_update()
 
@@ -74,7 +86,11 @@ class NoticedUpdates:
 
     def begin_epoch(self, loader: object) -> None:
         """Take note that a loader is read from its start; epochs are counted by the loop."""
-        self._monitor.begin_reading(loader)
+        if not self._is_away:
+            self._monitor.begin_reading(loader)
+
+    def _is_noted(self, optimizer: torch.optim.Optimizer) -> bool:
+        return not self._is_away and not _parameters(optimizer).isdisjoint(self._ours)
 
     def fail(self, error: Exception) -> None:
         """Let the monitor record no more."""

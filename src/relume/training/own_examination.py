@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from relume.observe.passes import leading_rows
+from relume.remedies.patient import Sample
 
 MOST_ROWS = 65_536
 
@@ -29,6 +30,12 @@ class Call:
         if self.on_batch:
             return model
         return (lambda batch: model(batch[0])) if self.on_first else None
+
+    def sample(self, batch: Any) -> Sample | None:
+        """Return what the model was called with of a batch; ``None`` where not known."""
+        if self.on_batch:
+            return Sample((batch,))
+        return Sample((batch[0],)) if self.on_first else None
 
 
 @contextmanager
@@ -51,13 +58,13 @@ def noting_call(model: nn.Module, batch: Any) -> Iterator[Call]:
         hook.remove()
 
 
-def bounded(batches: Iterator[Any]) -> Iterator[Any]:
-    """Return the batches until ``MOST_ROWS`` rows are reached."""
+def bounded(batches: Iterator[Any], most: int = MOST_ROWS) -> Iterator[Any]:
+    """Return the batches until so many rows are reached."""
     rows = 0
 
     def is_wanted(batch: Any) -> bool:
         nonlocal rows
         rows += leading_rows(batch) or 1
-        return rows <= MOST_ROWS
+        return rows <= most
 
     return takewhile(is_wanted, batches)

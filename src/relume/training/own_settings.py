@@ -8,7 +8,7 @@ from typing import Any
 from relume.errors import SettingsError, UnknownNameError
 
 OTHER_OPTIONS = (
-    "step", "out", "overwrite", "optimizer", "validate", "examine", "audience",
+    "step", "out", "overwrite", "optimizer", "validate", "validation", "examine", "audience",
 )  # fmt: skip
 
 
@@ -25,6 +25,8 @@ class OwnSettings:
         clip: Greatest norm of the whole gradient in an update of ours; ``None`` or 0 clips nothing.
         seed: Of the order of rows, and of torch's random numbers in the steps.
         every: Every how many steps the units are measured.
+        repair: Whether cures are tried where the rules find a fault, by the loss of ``validation``;
+            where there is none, nothing is.
 
     Raises:
         SettingsError: With the option's name, what was given and what is allowed.
@@ -38,8 +40,11 @@ class OwnSettings:
     clip: float | None = None
     seed: int = 0
     every: int = 10
+    repair: bool | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.repair, bool | None):
+            raise SettingsError(f"repair must be True or False; got {self.repair!r}")
         for name, (kind, is_allowed, demand) in _DEMANDS.items():
             value = getattr(self, name)
             if value is None and name not in {"seed", "every"}:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,29 @@ import torch
 from torch import nn
 
 import relume
-from relume.errors import OutputError, SettingsError
+from relume.errors import OutputError, RelumeError, SettingsError
 from relume.files import free_folder, whole_file
 from relume.monitor import Monitor
 from relume.observe.schedule import every, looking
+from relume.remedies.story import stories
 from relume.runs.query import Run, read_run
 from relume.runs.records import Epoch, RunInfo
 from relume.runs.store import RunWriter
 from relume.training.device import isolated
 from relume.training.job import RUN_NAME, WEIGHTS_NAME, claim_folder
-from relume.training.own_data import batches_of
+from relume.training.own_data import BATCH_SIZE, GivenBatches, Rows, batches_of
 from relume.training.own_examination import bounded
-from relume.training.own_loop import Given, OwnLoop, Step, Watcher
+from relume.training.own_loop import Given, OwnLoop, Repair, Step, Watcher
+from relume.training.own_repair import OwnBench, OwnRepair, is_rereadable
 from relume.training.own_settings import OwnSettings
 from relume.training.own_updates import Updater, check_optimizer
+from relume.training.repair_record import RepairRecord
 from relume.training.result_cell import result_cell
 from relume.training.stopping import StopRequest, stop_on_signals
 
 EPOCHS = 10
 WINDOWS = 128  # about how many a training of full length is recorded in
+VALIDATION_BATCHES = 32  # at least, into which validation rows are cut
 WINDOW_STEPS = 50  # where its length is not known
 
 
@@ -48,6 +52,7 @@ class OwnResult:
             where none was returned.
         score: The best of ``validate``; ``None`` without it.
         notes: What a person should know.
+        repairs: Three lines each time something was tried: what was found, tried and kept.
     """
 
     folder: Path
@@ -57,6 +62,7 @@ class OwnResult:
     losses: Mapping[str, tuple[float, ...]]
     score: float | None
     notes: tuple[str, ...]
+    repairs: tuple[tuple[str, ...], ...] = ()
 
     @property
     def run(self) -> Run:
@@ -87,6 +93,7 @@ def fit_own(  # noqa: PLR0913 (each is an option of the public ``fit``)
     overwrite: bool = False,
     optimizer: torch.optim.Optimizer | None = None,
     validate: Callable[[Any], Any] | None = None,
+    validation: Any = None,
     examine: Callable[[Any, Any], object] | None = None,
     audience: Watcher | None = None,
     **options: Any,
@@ -106,7 +113,12 @@ def fit_own(  # noqa: PLR0913 (each is an option of the public ``fit``)
     device = next((parameter.device for parameter in root.parameters()), torch.device("cpu"))
     batches = batches_of(data, settings.batch_size, settings.seed, device)
     folder = Path(out) if out is not None else free_folder(Path(f"relume-{_name(model).lower()}"))
-    given = Given(model, root, batches, step, validate)
+    held_out = None if validation is None else _held_out(validation, settings, device)
+    if settings.repair and held_out is None:
+        raise SettingsError(
+            "repair=True needs validation=, data that are not learned from, to judge by"
+        )
+    given = Given(model, root, batches, step, validate, held_out)
     with isolated(settings.seed, device):
         fitting = _OwnFit(given, settings, optimizer, examine, folder)
         claim_folder(folder, overwrite=overwrite)
@@ -143,7 +155,8 @@ class _OwnFit:
             monitor = self._monitor(writer)
             loop = OwnLoop(self.given, self.epochs, self.updater, monitor)
             with stop_on_signals() as stop:
-                loop.run(watcher, stop)
+                recorded = RepairRecord(monitor, writer, self.notes)
+                loop.run(watcher, stop, self._repair(loop, recorded, stop))
                 self._examine(loop, monitor)
                 self._save()
                 result = self._result(loop, monitor, stop)
@@ -180,6 +193,18 @@ class _OwnFit:
             looks=looking(self.settings.every),
             window_steps=max(self.settings.every, window),
         )
+
+    def _repair(self, loop: OwnLoop, recorded: RepairRecord, stop: StopRequest) -> Repair:
+        """Return what is called after each epoch."""
+        steps, examine, model = self.given.batches.steps, self.examine, self.given.model
+        if self.settings.repair is False or self.given.validation is None:
+            return lambda _: None
+        if steps is None or not is_rereadable(self.given.batches):
+            self.notes.append("no repairs: the batches may come in another order a second time")
+            return lambda _: None
+        call = None if examine is None else lambda batch: examine(model, batch)
+        bench = OwnBench(self.given, loop, steps, call, recorded)
+        return OwnRepair(bench, loop, self.epochs, stop)
 
     def _examine(self, loop: OwnLoop, monitor: Monitor) -> None:
         """Examine every unit at the final weights, where it is known how to call the model."""
@@ -222,9 +247,15 @@ class _OwnFit:
             exit_code=128 + stop.signal if stop.signal else 0,
             model=self.given.model,
             losses={name: tuple(means) for name, means in (totals | loop.losses).items()},
-            score=loop.best_score if loop.progress.best_epoch else None,
+            score=loop.best_score if math.isfinite(loop.best_score) else None,
             notes=tuple(self.notes),
+            repairs=self._stories(),
         )
+
+    def _stories(self) -> tuple[tuple[str, ...], ...]:
+        with suppress(RelumeError):
+            return tuple(stories(read_run(self.folder / RUN_NAME).remedies))
+        return ()
 
     def _note_what_is_odd(self, loop: OwnLoop, monitor: Monitor) -> None:
         if monitor.fault is not None:
@@ -253,6 +284,7 @@ class _OwnFit:
             "best_epoch": loop.progress.best_epoch,
             "stopped": loop.progress.stopped,
             "losses": last,
+            "repairs": [list(story) for story in self._stories()],
             "notes": self.notes,
         }
 
@@ -280,6 +312,20 @@ class _OwnFit:
                 "threads": torch.get_num_threads(),
             },
         )
+
+
+def _held_out(data: Any, settings: OwnSettings, device: torch.device) -> Rows | GivenBatches:
+    """Return validation data; rows in batches small enough that there are many to compare."""
+    batches = batches_of(data, None, settings.seed, device)
+    if batches.once:
+        raise SettingsError(
+            "validation is read after each epoch; a generator can be read only once: give a list, "
+            "a DataLoader or tensors"
+        )
+    if isinstance(batches, Rows):
+        size = min(settings.batch_size or BATCH_SIZE, math.ceil(batches.count / VALIDATION_BATCHES))
+        return replace(batches, batch_size=size)
+    return batches
 
 
 def _as_one(model: Any) -> nn.Module:

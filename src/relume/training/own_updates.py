@@ -1,5 +1,6 @@
 """Who updates the model after a step of one's own, and what the step says of its losses."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from relume.errors import SettingsError
+from relume.remedies.patient import Patient
 from relume.training.loop import decay_groups, warm_cosine
 from relume.training.noticed_updates import NoticedUpdates
 from relume.training.own_settings import OwnSettings
 
 LR, WEIGHT_DECAY, WARMUP = 2e-3, 1e-2, 0.05
+ADAMS = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,12 @@ class Updater:
         optimizer: What updates; AdamW with warm-up and cosine if left out. The rate of a given
             one is left to whoever gave it.
         steps: Steps of the whole training; ``None``, where not known, holds the rate constant.
+
+    Attributes:
+        optimizer: What updates; None before the first update of ours.
+        patient: The training as remedies see it, with those that go on.
+        lr: The rate of the given optimizer, or the peak of ours.
+        usual_lr: One that usually trains well with it; ``lr`` where that is not known.
     """
 
     def __init__(
@@ -86,8 +95,16 @@ class Updater:
         self._model = model
         self._settings = settings
         self._given = optimizer
-        self._optimizer = optimizer
         self._steps = steps
+        self.optimizer = optimizer
+        self.patient = Patient(model)
+        self.lr = _or(settings.lr, LR) if optimizer is None else _rate(optimizer)
+        self.usual_lr = LR if optimizer is None or isinstance(optimizer, ADAMS) else self.lr
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the updates so far were made here."""
+        return self.optimizer is not None and not self._updates_itself
 
     def after_step(self, step: int, returned: Any, updates: NoticedUpdates) -> None:
         """Update the model if that is left to us.
@@ -106,13 +123,20 @@ class Updater:
         if self._updates_itself:
             self._check_nothing_is_left_over("an optimizer stepped inside it")
         elif isinstance(loss, Tensor) and loss.requires_grad:
-            self._update(step, loss)
+            self.update(step, loss)
         else:
             _check_named(returned)
             self._check_nothing_is_left_over("it returned no loss with a gradient")
 
-    def _update(self, step: int, loss: Tensor) -> None:
-        optimizer = self._optimizer = self._optimizer or self._adamw()
+    def update(self, step: int, loss: Tensor) -> None:
+        """Go backward from a loss and update the model.
+
+        Args:
+            step: Its number, from 1.
+            loss: A scalar that requires a gradient.
+        """
+        optimizer = self.optimizer = self.optimizer or self._adamw()
+        self.patient.optimizers = (optimizer,)
         if self._given is None and self._steps is not None:
             peak, warmup = _or(self._settings.lr, LR), _or(self._settings.warmup, WARMUP)
             for group in optimizer.param_groups:
@@ -128,7 +152,9 @@ class Updater:
             raise
         if self._settings.clip:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
+        self.patient.before_update()
         optimizer.step()
+        self.patient.after_update()
 
     def _adamw(self) -> torch.optim.Optimizer:
         decay = _or(self._settings.weight_decay, WEIGHT_DECAY)
@@ -178,6 +204,10 @@ def check_optimizer(optimizer: Any, settings: OwnSettings) -> None:
     for name in ("lr", "weight_decay", "warmup"):
         if getattr(settings, name) is not None:
             raise SettingsError(f"{name} is the given optimizer's own; set it there")
+
+
+def _rate(optimizer: torch.optim.Optimizer) -> float:
+    return max(float(group.get("lr", math.nan)) for group in optimizer.param_groups)
 
 
 def _or(value: float | None, usual: float) -> float:

@@ -1,17 +1,17 @@
 """What repairs need of a fit: trials, fresh weights, the record."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from relume.errors import OutputError
-from relume.monitor import Monitor
-from relume.runs.query import Run, read_run
-from relume.runs.remedies import AppliedRemedy
-from relume.runs.store import RunWriter
+from relume.remedies.patient import Sample
+from relume.remedies.snapshot import Snapshot
+from relume.remedies.treatments import PREFERRED
+from relume.runs.query import Run
 from relume.training.loop import Loop, LoopSettings, Objective, TensorPart, blocks
+from relume.training.repair_record import RepairRecord
 from relume.training.trial import Trial
 
 EXAMINED_ROWS = 2048
@@ -29,9 +29,7 @@ class FitBench:
         settings: The numbers of the loop.
         build: Returns the network as before the first step; by its usual initialisation, if that is
             asked for.
-        monitor: What records.
-        writer: Of the run file.
-        notes: What a person is told at the end.
+        recorded: Where it is recorded.
     """
 
     train: TensorPart
@@ -39,9 +37,10 @@ class FitBench:
     objective: Objective
     settings: LoopSettings
     build: Callable[[bool], nn.Module]
-    monitor: Monitor
-    writer: RunWriter
-    notes: list[str]
+    recorded: RepairRecord
+
+    pairs_of = "row"
+    actions = PREFERRED
 
     def trial(self, loop: Loop, epochs: int) -> Trial:
         """Return the next epochs of a training, to be tried."""
@@ -49,34 +48,21 @@ class FitBench:
             loop, self.train, self.validation, self.objective, self.settings, epochs=epochs
         )
 
-    def fresh(self, seed: int, *, usual_init: bool) -> nn.Module:
-        """Return the network with fresh weights, drawn from a random state of their own."""
+    def fresh(self, seed: int, *, usual_init: bool) -> dict[str, Tensor]:
+        """Return fresh weights, drawn from a random state of their own."""
         torch.manual_seed((self.settings.seed + 1) * 1_000_003 + seed)
-        return self.build(usual_init)
+        return self.build(usual_init).state_dict()
 
-    def batches(self) -> tuple[Tensor, ...]:
+    def samples(self) -> Sequence[Sample]:
         """Return the rows of the training part in blocks."""
-        return blocks(self.train.x)
+        return [Sample((block,)) for block in blocks(self.train.x)]
 
     def record(self, model: nn.Module) -> Run:
         """Return the record so far, with what the units do at the present weights."""
-        self.monitor.publish()
         held_out = self.validation.x[:EXAMINED_ROWS]
         rows = (*blocks(self.train.x[:EXAMINED_ROWS], model), *blocks(held_out, model))
-        return replace(
-            read_run(self.writer.path),
-            examination=tuple(self.monitor.examined(model, rows)),
-            held_out_rows=len(held_out),
-        )
+        return self.recorded.so_far(model, rows, held_out_rows=len(held_out))
 
-    def write(self, remedy: AppliedRemedy, number: int) -> None:
-        """Record a remedy; a disk that is full does not end the training."""
-        try:
-            self.writer.write_remedy(remedy, number)
-        except OutputError as error:
-            self.note(f"a repair could not be recorded: {error}")
-
-    def note(self, text: str) -> None:
-        """Tell a person, once."""
-        if text not in self.notes:
-            self.notes.append(text)
+    def snapshot(self, loop: Loop) -> Snapshot:
+        """Return the state, to which all that is tried is put back."""
+        return Snapshot(loop.patient)

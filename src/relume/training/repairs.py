@@ -15,12 +15,11 @@ run, one copy of weights and moments is kept.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from relume.diagnosis.engine import diagnose
 from relume.remedies.actions import get_action
@@ -29,58 +28,16 @@ from relume.remedies.plan import Plan
 from relume.remedies.snapshot import Snapshot
 from relume.remedies.standing import Standing
 from relume.remedies.story import trial_record
-from relume.remedies.treatments import RESTART, Proposal, Treatment, propose
+from relume.remedies.treatments import RESTART, SCALING, Proposal, Treatment, propose
 from relume.remedies.verdict import Verdict, judge
-from relume.runs.query import Run
 from relume.runs.remedies import AppliedRemedy
-from relume.training.loop import Loop
-from relume.training.trial import Trial
+from relume.training.repairable import Bench, Losses, Training, Tried
+from relume.training.trial import FEWEST_EPOCHS, trial_epochs
 
 MOST_CONSULTATIONS = 2
-TRIALS, SHARE, FEWEST_EPOCHS = 5, 0.1, 2
 MARGIN = 0.05
 """Share of the untreated loss that a treatment must gain to stay."""
 SAMPLE_ROWS = 512
-
-Losses = NDArray[np.float64]
-
-
-class Bench(Protocol):
-    """What repairs need of a fit."""
-
-    def trial(self, loop: Loop, epochs: int) -> Trial:
-        """Return the next epochs of a training, to be tried."""
-        ...
-
-    def fresh(self, seed: int, *, usual_init: bool) -> nn.Module:
-        """Return the network with fresh weights; torch's random state may be changed."""
-        ...
-
-    def batches(self) -> tuple[Tensor, ...]:
-        """Return the rows of the training part in blocks."""
-        ...
-
-    def record(self, model: nn.Module) -> Run:
-        """Return the record so far, with what the units do at the present weights."""
-        ...
-
-    def write(self, remedy: AppliedRemedy, number: int) -> None:
-        """Record a remedy."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Tell a person."""
-        ...
-
-
-def trial_epochs(epochs: int, epoch: int) -> int:
-    """Return how many epochs a trial takes in a fit of so many, after the given epoch.
-
-    Example:
-        >>> trial_epochs(20, 16), trial_epochs(150, 16), trial_epochs(10_000, 16)
-        (2, 3, 16)
-    """
-    return max(FEWEST_EPOCHS, min(epoch, int(SHARE * epochs / TRIALS)))
 
 
 @dataclass(slots=True)
@@ -104,11 +61,11 @@ class _Outcome:
 class _Side:
     """Where trials are run: beside the training, and back."""
 
-    loop: Loop
+    loop: Training
     before: Snapshot
     should_stop: Callable[[], bool]
 
-    def losses(self, trial: Trial) -> Losses:
+    def losses(self, trial: Tried) -> Losses:
         """Run a trial, and put everything back."""
         try:
             losses = trial.losses(self.should_stop)
@@ -132,17 +89,22 @@ class Repairs:
         usual_lr: One that usually trains well: a rate at fault is lowered at least, and raised at
             most, to it.
         epochs: Of the fit.
+        fewest_steps: That a trial takes, where so many are left: a new start has to learn something
+            before it can be better. Where epochs have few steps a trial so takes many of them.
     """
 
-    def __init__(self, bench: Bench, *, lr: float, usual_lr: float, epochs: int) -> None:
+    def __init__(
+        self, bench: Bench, *, lr: float, usual_lr: float, epochs: int, fewest_steps: int = 0
+    ) -> None:
         self._bench = bench
+        self._fewest_steps = fewest_steps
         self._lr, self._usual_lr = lr, usual_lr
         self._epochs = epochs
         self._trial_epochs = FEWEST_EPOCHS
         self._known = Known()
         self._standing: list[tuple[Plan, Standing]] = []
 
-    def consult(self, loop: Loop, should_stop: Callable[[], bool]) -> tuple[AppliedRemedy, ...]:
+    def consult(self, loop: Training, should_stop: Callable[[], bool]) -> tuple[AppliedRemedy, ...]:
         """Ask the rules where it is time, try what they call for, and keep what helps.
 
         Args:
@@ -161,7 +123,9 @@ class Repairs:
         except _StoppedError:
             return ()  # asked again when the training is gone on with
         except Exception as error:  # noqa: BLE001
-            self._bench.note(f"no repair could be tried after epoch {epoch}: {_reason(error)}")
+            self._bench.recorded.note(
+                f"no repair could be tried after epoch {epoch}: {_reason(error)}"
+            )
         self._known.consulted = epoch
         return tried
 
@@ -176,7 +140,7 @@ class Repairs:
             "standings": [(plan.to_json(), standing.state()) for plan, standing in self._standing],
         }
 
-    def resume(self, loop: Loop, state: dict[str, Any] | None) -> None:
+    def resume(self, loop: Training, state: dict[str, Any] | None) -> None:
         """Go on from what ``state`` gave; None: of a training before there were repairs."""
         if state is None:
             return
@@ -190,30 +154,36 @@ class Repairs:
                 self._standing.append((plan, standing))
         self._known = Known(**given)
 
-    def _is_time(self, loop: Loop) -> bool:
+    def _is_time(self, loop: Training) -> bool:
         progress, known = loop.progress, self._known
         if known.consultations >= MOST_CONSULTATIONS or progress.epoch <= known.consulted:
             return False
-        self._trial_epochs = trial_epochs(self._epochs, progress.epoch)
+        enough = math.ceil(self._fewest_steps * progress.epoch / max(1, progress.step))
+        usual = trial_epochs(self._epochs, progress.epoch)
+        left = max(FEWEST_EPOCHS, self._epochs - progress.epoch)
+        self._trial_epochs = max(usual, min(enough, left))
         if progress.epoch + self._trial_epochs > self._epochs:
             return False
         is_power = progress.epoch & (progress.epoch - 1) == 0
         return _has_diverged(loop) or (is_power and not progress.stopped)
 
-    def _consult(self, loop: Loop, should_stop: Callable[[], bool]) -> tuple[AppliedRemedy, ...]:
+    def _consult(
+        self, loop: Training, should_stop: Callable[[], bool]
+    ) -> tuple[AppliedRemedy, ...]:
         self._equip(loop)
         proposal = propose(
             diagnose(self._bench.record(loop.model)).findings,
             loop.patient,
             tried=self._known.tried,
             usual_factor=self._usual_lr / self._present_lr(),
+            actions=self._bench.actions,
         )
         if proposal is None:
             return ()
-        side = _Side(loop, Snapshot(loop.patient), should_stop)
+        side = _Side(loop, self._bench.snapshot(loop), should_stop)
         untreated = self._untreated(side)
         outcomes = [
-            _Outcome(treatment, losses, _judged(untreated, losses))
+            _Outcome(treatment, losses, self._judged(untreated, losses))
             for treatment in proposal.treatments
             if (losses := self._attempt(side, treatment)) is not None
         ]
@@ -224,12 +194,12 @@ class Repairs:
             self._keep(loop, kept.treatment)
         return self._write(loop, proposal, outcomes, kept)
 
-    def _equip(self, loop: Loop) -> None:
+    def _equip(self, loop: Training) -> None:
         """Tell the patient where it stands, what goes into it and what to go back to."""
-        patient, blocks, best = loop.patient, self._bench.batches(), BestWeights(loop)
+        patient, samples, best = loop.patient, self._bench.samples(), BestWeights(loop)
         patient.step = loop.progress.step
-        patient.sample = Sample((blocks[0][:SAMPLE_ROWS],))
-        patient.batches = [Sample((block,)) for block in blocks]
+        patient.sample = _beginning(samples[0]) if samples else None
+        patient.batches = list(samples) or None
         patient.good = best if best.is_there else None
 
     def _untreated(self, side: _Side) -> Losses:
@@ -246,6 +216,16 @@ class Repairs:
         finally:
             side.before.restore()
 
+    def _judged(self, untreated: Losses, treated: Losses) -> Verdict:
+        return judge(
+            untreated.tolist(),
+            treated.tolist(),
+            metric="validation loss",
+            higher_is_better=False,
+            pairs_of=self._bench.pairs_of,
+            keep_equals=False,
+        )
+
     def _attempt(self, side: _Side, treatment: Treatment) -> Losses | None:
         """Return the losses after a trial; None where it could not be made."""
         try:
@@ -255,10 +235,12 @@ class Repairs:
             raise
         except Exception as error:  # noqa: BLE001
             side.before.restore()
-            self._bench.note(f"a repair could not be tried ({treatment.name}): {_reason(error)}")
+            self._bench.recorded.note(
+                f"a repair could not be tried ({treatment.name}): {_reason(error)}"
+            )
             return None
 
-    def _apply(self, loop: Loop, treatment: Treatment) -> list[tuple[Plan, Standing]]:
+    def _apply(self, loop: Training, treatment: Treatment) -> list[tuple[Plan, Standing]]:
         """Apply the plans; return those that go on."""
         going_on = []
         for plan in treatment.plans:
@@ -271,25 +253,27 @@ class Repairs:
                 going_on.append((plan, standing))
         return going_on
 
-    def _restart(self, loop: Loop, plan: Plan) -> None:
+    def _restart(self, loop: Training, plan: Plan) -> None:
         with torch.random.fork_rng():
-            network = self._bench.fresh(
+            weights = self._bench.fresh(
                 int(plan.number("seed", 0)), usual_init=bool(plan.numbers.get("usual_init"))
             )
-        load_afresh(loop, network.state_dict())
+        load_afresh(loop, weights)
         if loop.averaged is not None:
             loop.averaged.n_averaged.zero_()
 
-    def _keep(self, loop: Loop, treatment: Treatment) -> None:
+    def _keep(self, loop: Training, treatment: Treatment) -> None:
         self._standing += self._apply(loop, treatment)
         loop.progress.worse_epochs, loop.progress.stopped = 0, ""
+        if any(plan.action in SCALING for plan in treatment.plans):
+            loop.forget_best()  # weights of before take the inputs as they came
 
     def _present_lr(self) -> float:
         rates = [plan for plan, _ in self._standing if plan.action in {"lower_rate", "raise_rate"}]
         return self._lr * math.prod(plan.number("factor", 1.0) for plan in rates)
 
     def _write(
-        self, loop: Loop, proposal: Proposal, outcomes: list[_Outcome], kept: _Outcome | None
+        self, loop: Training, proposal: Proposal, outcomes: list[_Outcome], kept: _Outcome | None
     ) -> tuple[AppliedRemedy, ...]:
         told = []
         for outcome in outcomes:
@@ -314,7 +298,7 @@ class Repairs:
                 )
             )
             self._known.written += 1
-            self._bench.write(told[-1], self._known.written)
+            self._bench.recorded.write(told[-1], self._known.written)
         return tuple(told)
 
 
@@ -325,9 +309,9 @@ class BestWeights:
         loop: The training.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Training) -> None:
         self._loop = loop
-        self.step = loop.progress.best_epoch * loop.steps_per_epoch
+        self.step = loop.best_step
 
     @property
     def is_there(self) -> bool:
@@ -339,7 +323,7 @@ class BestWeights:
         load_afresh(self._loop, self._loop.best_weights)
 
 
-def load_afresh(loop: Loop, weights: dict[str, Tensor]) -> None:
+def load_afresh(loop: Training, weights: dict[str, Tensor]) -> None:
     """Have a training go on from other weights, without any moments."""
     loop.model.load_state_dict(weights)
     if loop.averaged is not None:
@@ -347,17 +331,17 @@ def load_afresh(loop: Loop, weights: dict[str, Tensor]) -> None:
     loop.patient.forget(loop.model.parameters())
 
 
-def _has_diverged(loop: Loop) -> bool:
+def _has_diverged(loop: Training) -> bool:
     return loop.progress.stopped.startswith("diverged")
 
 
-def _judged(untreated: Losses, treated: Losses) -> Verdict:
-    return judge(
-        untreated.tolist(),
-        treated.tolist(),
-        metric="validation loss",
-        higher_is_better=False,
-        keep_equals=False,
+def _beginning(sample: Sample) -> Sample:
+    """Return the first rows of a sample."""
+    return replace(
+        sample,
+        args=tuple(
+            each[:SAMPLE_ROWS] if isinstance(each, Tensor) else each for each in sample.args
+        ),
     )
 
 

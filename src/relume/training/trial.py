@@ -12,6 +12,20 @@ from relume.runs.records import Epoch
 from relume.training.loop import Loop, LoopSettings, Objective, Observers, TensorPart, outputs
 from relume.training.recording import Unrecorded
 
+TRIALS, SHARE, FEWEST_EPOCHS = 5, 0.1, 2
+FEWEST_STEPS = 100
+"""Of a trial, where epochs may have a few steps: of estimators, and with steps of one's own."""
+
+
+def trial_epochs(epochs: int, epoch: int) -> int:
+    """Return how many epochs a trial takes in a fit of so many, after the given epoch.
+
+    Example:
+        >>> trial_epochs(20, 16), trial_epochs(150, 16), trial_epochs(10_000, 16)
+        (2, 3, 16)
+    """
+    return max(FEWEST_EPOCHS, min(epoch, int(SHARE * epochs / TRIALS)))
+
 
 class Trial(Loop):
     """The next epochs of a training, with the same rows in the same order, not recorded.
@@ -44,6 +58,7 @@ class Trial(Loop):
         )
         self.averaged, self.patient = loop.averaged, loop.patient
         self.progress = replace(loop.progress, stopped="")
+        self._rate_of = loop.rate
         self._first = loop.progress.step
         self._epochs = epochs
 
@@ -61,9 +76,10 @@ class Trial(Loop):
         rows = self._objective.plain_loss(output, self._validation.y)
         return rows.cpu().double().numpy()
 
-    def _rate(self, step: int) -> float:
+    def rate(self, step: int) -> float:
+        """Return the rate of the training, falling to nothing over the trial."""
         share = (step - self._first - 1) / (self._epochs * self.steps_per_epoch)
-        return super()._rate(step) * (1 - share)
+        return self._rate_of(step) * (1 - share)
 
     def _score(self, number: int, train_loss: float) -> Epoch:
         return Epoch(

@@ -94,7 +94,7 @@ def test_the_cosine_is_torchs_own(loop_of):
     for step in range(1, loop.steps + 1):
         optimizer.step()
         peer.step()
-        assert loop._rate(step) == pytest.approx(peer.get_last_lr()[0], abs=1e-12)
+        assert loop.rate(step) == pytest.approx(peer.get_last_lr()[0], abs=1e-12)
 
 
 def test_it_stops_when_nothing_improves_and_keeps_the_best(loop_of):

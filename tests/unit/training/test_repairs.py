@@ -17,6 +17,7 @@ from relume.diagnosis.engine import Diagnosis
 from relume.diagnosis.finding import Finding, Severity
 from relume.errors import SettingsError, SnapshotError
 from relume.remedies.actions import revive_units
+from relume.training import repair_bench
 from relume.training.fit import Audience, fit
 
 WELL = {"hidden": (16, 8), "epochs": 5, "batch_size": 32, "every": 5}
@@ -179,7 +180,7 @@ def test_faults_of_ours_leave_the_training_alone_and_a_note(train, untreated, fo
     assert same(on, untreated)
     assert len(on.run.remedies) == 3
     assert any("(revive_units + lower_rate): it broke" in note for note in on.notes)
-    monkeypatch.setattr(repairs_module, "Snapshot", full)
+    monkeypatch.setattr(repair_bench, "Snapshot", full)
     on = train(**WELL)
     assert same(on, untreated)
     assert any("no repair could be tried" in note and "no room" in note for note in on.notes)
