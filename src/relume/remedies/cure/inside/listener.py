@@ -106,5 +106,8 @@ class Listener:
         """Return whether a step of a schedule, asked for by the program, is taken."""
         return True
 
+    def schedule_stepped(self, optimizer: Optimizer) -> None:
+        """Hear that a schedule has set the rates of an optimizer."""
+
     def end(self) -> None:
         """Hear that the process ends."""

@@ -35,6 +35,7 @@ class Survey(Listener):
             "optimizers": [], "activations": [], "modules": {}, "left_out": [], "schedules": {},
         }  # fmt: skip
         self._optimizers: list[Optimizer] = []
+        self._rates: dict[int, float | None] = {}
         self._tags: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._models: list[nn.Module] = []
         self._steps = self._looks = self._epochs = 0
@@ -47,13 +48,15 @@ class Survey(Listener):
     def optimizer_made(self, optimizer: Optimizer, place: CodePlace | None) -> None:
         """Take down where an optimizer is made, and its options."""
         self._optimizers.append(optimizer)
+        options = options_of(optimizer)
+        self._rates[id(optimizer)] = options["rate"]
         self._said["optimizers"].append(
             {
                 "kind": type(optimizer).__name__,
                 "place": _json(place),
                 "step": None,
                 "is_rate_written": False,
-                **options_of(optimizer),
+                **options,
             }
         )
 
@@ -115,13 +118,14 @@ class Survey(Listener):
             )
 
     def before_update(self, optimizer: Optimizer, place: CodePlace | None) -> None:
-        """Take down where an optimizer steps, and whether its rate has become another one."""
+        """Take down where an optimizer steps, and whether its rate was written by hand."""
         for said, each in zip(self._said["optimizers"], self._optimizers, strict=False):
             if each is not optimizer:
                 continue
             if said["step"] is None:
                 said["step"] = _json(place)
-            said["is_rate_written"] |= is_far(options_of(optimizer)["rate"], said["rate"])
+            rate = options_of(optimizer)["rate"]
+            said["is_rate_written"] |= is_far(rate, self._rates[id(optimizer)])
 
     def after_update(self, optimizer: Optimizer) -> None:
         """Count updates."""
@@ -149,6 +153,10 @@ class Survey(Listener):
             )
             said["steps"] += 1
         return True
+
+    def schedule_stepped(self, optimizer: Optimizer) -> None:
+        """Take note of the rate that a schedule has set."""
+        self._rates[id(optimizer)] = options_of(optimizer)["rate"]
 
     def end(self) -> None:
         """Write what was taken down."""

@@ -69,10 +69,10 @@ def one_rate(case: Case) -> Iterator[Treatment]:
 
 
 def hold_rate(case: Case) -> Iterator[Treatment]:
-    """Propose the first rate throughout, where the program writes others into the groups."""
-    changed = [each for each in _optimizers(case) if each.get("is_rate_written")]
-    if changed and not case.survey.get("schedules"):
-        yield Treatment(kind=Kind.HOLD_RATE, label="the first learning rate throughout")
+    """Propose the first or the scheduled rate, where the program writes others into the groups."""
+    if any(each.get("is_rate_written") for each in _optimizers(case)):
+        which = "scheduled" if case.survey.get("schedules") else "first"
+        yield Treatment(kind=Kind.HOLD_RATE, label=f"the {which} learning rate throughout")
 
 
 def momentum(case: Case) -> Iterator[Treatment]:
