@@ -66,6 +66,9 @@ class Injector:
             for holder in (functional, torch, Tensor):
                 if hasattr(holder, name):
                     self._patch_function(holder, name, functools.partial(self._activation, name))
+        if any(type(each).root is not Listener.root for each in self._listeners):
+            for holder in (torch, Tensor):
+                self._patch_function(holder, "sqrt", self._root)
         for name in LOSSES:
             self._patch_function(functional, name, functools.partial(self._loss, name))
         self._patch(nn.Module, "__init__", self._make_module)
@@ -136,6 +139,16 @@ class Injector:
             return output
         finally:
             self._leave("activation")
+
+    def _root(self, original: Any, *args: Any, **named: Any) -> Any:
+        is_learned = bool(args) and isinstance(args[0], Tensor) and args[0].requires_grad
+        if not is_learned or not torch.is_grad_enabled() or not is_called_by_the_person(2):
+            return original(*args, **named)
+        value, place = args[0], user_place(2)
+        if place is not None:
+            for each in self._listeners:
+                value = each.root(value, place)
+        return original(value, *args[1:], **named)
 
     def _loss(self, function: str, original: Any, *args: Any, **named: Any) -> Any:
         if not self._enter("loss"):

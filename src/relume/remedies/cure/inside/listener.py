@@ -80,6 +80,10 @@ class Listener:
     def activation_done(self, call: ActivationCall, output: Tensor) -> None:
         """Hear what an activation gave."""
 
+    def root(self, value: Tensor, place: CodePlace) -> Tensor:
+        """Return what stands under a square root of the person's code that is differentiated."""
+        return value
+
     def before_loss(self, call: LossCall) -> None:
         """Hear of a loss and, if need be, change what it is given."""
 

@@ -33,6 +33,7 @@ class Survey(Listener):
         self._makings = makings
         self._said: dict[str, Any] = {
             "optimizers": [], "activations": [], "modules": {}, "left_out": [], "schedules": {},
+            "roots": [],
         }  # fmt: skip
         self._optimizers: list[Optimizer] = []
         self._rates: dict[int, float | None] = {}
@@ -79,6 +80,12 @@ class Survey(Listener):
             self._said["activations"].append(key)
         if output.grad_fn is not None:
             self._tags[id(output.grad_fn)] = (output.grad_fn, key)
+
+    def root(self, value: Tensor, place: CodePlace) -> Tensor:
+        """Take down where a square root of 0 is differentiated."""
+        if _json(place) not in self._said["roots"] and bool((value == 0).any()):
+            self._said["roots"].append(_json(place))
+        return value
 
     def loss_done(self, given: LossCall, loss: Tensor) -> None:
         """Take down the loss that is trained with, and the activations before it."""
