@@ -256,6 +256,25 @@ def test_a_raised_rate_is_by_how_far_updates_are_from_usual():
 
 
 @pytest.mark.parametrize(
+    ("code", "optimizer", "factors"),
+    [
+        (Code.RATE_TOO_HIGH, {"kind": "Adam", "rate": 5.0}, [2e-4, 0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_HIGH, {"kind": "SGD", "rate": 5.0}, [2e-3, 0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_HIGH, {"kind": "Adam", "rate": 2e-3}, [0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_HIGH, {"kind": "Own", "rate": 5.0}, [0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_LOW, {"kind": "AdamW", "rate": 2e-5}, [10.0, 50.0, 100.0, 3.0]),
+    ],
+)
+def test_a_rate_far_from_usual_ones_is_brought_there(code, optimizer, factors):
+    given = case(finding(code), optimizers=[optimizer])
+    assert factors == [
+        each.numbers["factor"]
+        for each in candidates(given, allows_model=False)
+        if each.kind is Kind.RATE and each.answers
+    ]
+
+
+@pytest.mark.parametrize(
     ("function", "kind", "width", "to"),
     [
         ("binary_cross_entropy", "classes", 3, "sigmoid"),
