@@ -81,8 +81,8 @@ PROPOSERS: Mapping[Code, tuple[Proposer, ...]] = {
         of_optimizers.momentum, of_models.draw_anew, of_models.recurrent_tanh, *_TOO_FAST,
     ),
     Code.NONFINITE_GRADIENT: (
-        of_heads.root, of_models.recurrent_tanh, of_models.reset, of_optimizers.finite_gradients,
-        *_TOO_FAST,
+        of_data.drop_seen_rows, of_heads.root, of_models.recurrent_tanh, of_models.reset,
+        of_optimizers.finite_gradients, *_TOO_FAST,
     ),
     Code.STARVED_LAYER: (
         of_optimizers.one_rate, of_models.draw_anew, of_optimizers.higher_rates,

@@ -183,6 +183,16 @@ def test_classes_are_weighted_by_what_was_counted_where_the_loss_takes_weights()
             (Kind.BATCH_NORM, {"momentum": 0.5}),
         ),
         (
+            Code.NONFINITE_GRADIENT,
+            {"batch": [2, 1], "has_missing": True, "roots": [{"file": "train.py", "line": 3}]},
+            (Kind.DROP_ROWS, {"dimensions": [2, 1]}),
+        ),
+        (
+            Code.NONFINITE_GRADIENT,
+            {"batch": [2, 1], "has_missing": False, "roots": [{"file": "train.py", "line": 3}]},
+            (Kind.ROOT, {"places": [{"file": "train.py", "line": 3}], "added": 1e-12}),
+        ),
+        (
             Code.DEFAULT_TANH,
             {"modules": {"1": {"kind": "RNN", "nonlinearity": "tanh"}}},
             (Kind.NONLINEARITY, {"layers": ["1"], "to": "relu"}),

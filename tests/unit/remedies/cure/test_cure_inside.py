@@ -334,3 +334,19 @@ def test_torchscript_compiles_what_is_patched(treated):
 
     x, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     assert torch.jit.script(forward)(x, y) == forward(x, y)
+
+
+def test_the_survey_sees_missing_values_in_any_batch(tmp_path):
+    def read(*, missing):
+        def train():
+            x = torch.zeros(40, 2)
+            x[33, 1] = math.nan if missing else 0.0
+            loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x), 8)
+            for given, _ in loader:
+                one_step(nn.Linear(2, 1), lambda model, given=given: model(given).sum())
+
+        said = survey_of(tmp_path, train)
+        return said["batch"], said["has_missing"]
+
+    assert read(missing=False) == ([2, 2], False)
+    assert read(missing=True) == ([2, 2], True)

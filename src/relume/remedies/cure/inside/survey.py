@@ -33,7 +33,7 @@ class Survey(Listener):
         self._makings = makings
         self._said: dict[str, Any] = {
             "optimizers": [], "activations": [], "modules": {}, "left_out": [], "schedules": {},
-            "roots": [],
+            "roots": [], "has_missing": False,
         }  # fmt: skip
         self._optimizers: list[Optimizer] = []
         self._rates: dict[int, float | None] = {}
@@ -146,10 +146,13 @@ class Survey(Listener):
             self._said["loader"] = _json(place)
 
     def batch(self, batch: Any) -> Any:
-        """Take down what a batch is made of."""
-        if not self._steps and isinstance(batch, (tuple, list)):
+        """Take down what a batch is made of, and whether values are missing in any."""
+        if isinstance(batch, (tuple, list)):
             are = all(isinstance(each, Tensor) for each in batch)
-            self._said["batch"] = [each.ndim for each in batch] if are else None
+            if not self._steps:
+                self._said["batch"] = [each.ndim for each in batch] if are else None
+            if are and not self._said["has_missing"]:
+                self._said["has_missing"] = not all(bool(each.isfinite().all()) for each in batch)
         return batch
 
     def wants_schedule_step(self, scheduler: Any, place: CodePlace | None) -> bool:
