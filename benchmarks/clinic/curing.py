@@ -93,10 +93,10 @@ def run(*words: str, cwd: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-def twin_scores(case: Case, cwd: str) -> Iterator[float]:
-    """Yield the scores without the fault."""
+def fresh_scores(case: Case, *more: str, cwd: str) -> Iterator[float]:
+    """Yield the scores of a case on fresh seeds, with ``--twin`` those without its fault."""
     for seed in TWIN_SEEDS:
-        words = ("-m", "benchmarks.clinic.one_case", case.id, "--twin", "--seed", str(seed))
+        words = ("-m", "benchmarks.clinic.one_case", case.id, "--seed", str(seed), *more)
         found = re.search(PATTERN, run(*words, cwd=cwd).stdout)
         if found is not None:
             yield float(found[1])
@@ -112,9 +112,9 @@ def cure(case: Case, budget: int) -> Cured:
         if done.returncode not in {0, *NOT_CURED}:
             return Cured(case=case.id, fault=case.fault, outcome=f"failed: {done.stderr[-300:]}")
         said = json.loads(done.stdout)
-        twins = list(twin_scores(case, cwd))
-    gain = said["gain"] or {}
-    untreated = _mean(gain.get("untreated") or [said["untreated"]["score"]])
+        gain = said["gain"] or {}
+        twins = list(fresh_scores(case, "--twin", cwd=cwd))
+        untreated = _mean(gain.get("untreated") or list(fresh_scores(case, cwd=cwd)))
     treated = _mean(gain["treated"]) if said["outcome"] == "cured" else untreated
     twin = _mean(twins)
     gap = twin - untreated
