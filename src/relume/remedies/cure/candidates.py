@@ -113,6 +113,26 @@ ALWAYS: tuple[Proposer, ...] = (
 """What may help whatever was found."""
 
 
+UNUSUAL: tuple[Proposer, ...] = (
+    of_optimizers.momentum, of_optimizers.lower_decay, of_models.deep_sigmoid,
+)  # fmt: skip
+"""What the code shows and hardly anybody wants; it is answered where nothing was found, too."""
+
+
+def is_unusual(case: Case, *, allows_model: bool) -> bool:
+    """Whether the code shows what is worth a try though nothing was found.
+
+    Args:
+        case: What was found.
+        allows_model: Whether the model may become another one.
+    """
+    return bool(case.left_out) or any(
+        allows_model or each.safety is not Safety.CHANGES_MODEL
+        for proposer in UNUSUAL
+        for each in proposer(case)
+    )
+
+
 def candidates(case: Case, *, allows_model: bool) -> tuple[Treatment, ...]:
     """Return the treatments to try, each once, the likeliest first.
 
@@ -134,7 +154,7 @@ def candidates(case: Case, *, allows_model: bool) -> tuple[Treatment, ...]:
 
 def _proposed(case: Case) -> Iterator[Treatment]:
     yield from of_optimizers.add_parameters(case)
-    answers = list(_turns(list(_answers(case))))
+    answers = list(_turns(list(_answers(case)) or [list(each(case)) for each in UNUSUAL]))
     always = list(_turns([list(proposer(case)) for proposer in ALWAYS]))
     for turns in (answers[:ROUNDS], always[:1], answers[ROUNDS:], always[1:]):
         for turn in turns:
