@@ -19,8 +19,8 @@ _TOO_FAST = (
     of_optimizers.hold_rate, of_optimizers.clip, of_optimizers.warm_up,
 )  # fmt: skip
 _TOO_SLOW = (
-    of_optimizers.one_rate, of_optimizers.schedule, of_optimizers.hold_rate,
-    of_optimizers.higher_rates,
+    of_optimizers.one_rate, of_optimizers.higher_rates, of_optimizers.schedule,
+    of_optimizers.hold_rate,
 )  # fmt: skip
 _DYING = (
     of_heads.skip_rectifier, of_optimizers.lower_decay, of_optimizers.hold_rate,

@@ -313,7 +313,7 @@ def test_a_schedule_that_steps_at_every_batch_steps_once_an_epoch():
     )
     when = [each.numbers["when"] for each in found if each.kind is Kind.SCHEDULE]
     assert when == ["epoch", "never"]
-    assert found[0].kind is Kind.SCHEDULE
+    assert [each.kind for each in found[:2]] == [Kind.RATE, Kind.SCHEDULE]
 
 
 UNANSWERED = {
