@@ -2,6 +2,8 @@
 
     python -m benchmarks.clinic.curing --cases 24
 
+Cases that are in the results already are left as they are, unless ``--again`` is said.
+
 From the validation part, of each fault that ``curable.py`` names the first training that did harm
 (``outcomes.py``), in an order drawn once. Each is cured as a person would cure a script, by the
 validation score that it prints. Recovered is (treated - untreated) / (twin - untreated), means over
@@ -32,8 +34,9 @@ from benchmarks.clinic.grid import all_cases
 from benchmarks.clinic.outcomes import Label
 from benchmarks.clinic.results import Clinic
 from benchmarks.clinic.scenarios import Part
-from benchmarks.measure import keep
+from benchmarks.measure import RESULTS, keep
 
+NAME = "clinic_curing"
 ROOT = Path(__file__).parents[2]
 PATTERN = r"validation: (\S+)"
 TWIN_SEEDS = (1001, 1002, 1003)
@@ -90,10 +93,10 @@ def run(*words: str, cwd: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-def twin_scores(case: Case, cwd: str) -> Iterator[float]:
-    """Yield the scores without the fault."""
+def fresh_scores(case: Case, *more: str, cwd: str) -> Iterator[float]:
+    """Yield the scores of a case on fresh seeds, with ``--twin`` those without its fault."""
     for seed in TWIN_SEEDS:
-        words = ("-m", "benchmarks.clinic.one_case", case.id, "--twin", "--seed", str(seed))
+        words = ("-m", "benchmarks.clinic.one_case", case.id, "--seed", str(seed), *more)
         found = re.search(PATTERN, run(*words, cwd=cwd).stdout)
         if found is not None:
             yield float(found[1])
@@ -109,9 +112,9 @@ def cure(case: Case, budget: int) -> Cured:
         if done.returncode not in {0, *NOT_CURED}:
             return Cured(case=case.id, fault=case.fault, outcome=f"failed: {done.stderr[-300:]}")
         said = json.loads(done.stdout)
-        twins = list(twin_scores(case, cwd))
-    gain = said["gain"] or {}
-    untreated = _mean(gain.get("untreated") or [said["untreated"]["score"]])
+        gain = said["gain"] or {}
+        twins = list(fresh_scores(case, "--twin", cwd=cwd))
+        untreated = _mean(gain.get("untreated") or list(fresh_scores(case, cwd=cwd)))
     treated = _mean(gain["treated"]) if said["outcome"] == "cured" else untreated
     twin = _mean(twins)
     gap = twin - untreated
@@ -133,21 +136,34 @@ def _mean(scores: list[float | None]) -> float:
     return fmean(each if each is not None else 0.0 for each in scores) if scores else math.nan
 
 
+def kept() -> dict[str, Cured]:
+    """Return what earlier runs came to, by case."""
+    path = RESULTS / f"{NAME}.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["cases"] if path.exists() else []
+    return {row["case"]: Cured(**row | {"interval": tuple(row["interval"])}) for row in rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=24)
+    parser.add_argument("--only", nargs="+", metavar="CASE", help="of these, those named")
+    parser.add_argument("--again", action="store_true", help="those that are known, too")
     parser.add_argument("--budget", type=int, default=16, help="runs that a cure may spend")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "clinic")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     cases = chosen(Cache(given.cache), given.cases)
-    found: list[Cured] = []
+    named = {case.id for case in cases} if given.only is None else set(given.only)
+    known = set() if given.again else kept().keys()
+    wanted = [case for case in cases if case.id in named - known]
     with ThreadPoolExecutor(given.processes) as pool:
-        for future in as_completed([pool.submit(cure, case, given.budget) for case in cases]):
-            found.append(future.result())
-            print(found[-1], flush=True)
-            keep("clinic_curing", summary(found), is_printed=False)
-    print({name: value for name, value in summary(found).items() if name != "cases"})
+        for future in as_completed([pool.submit(cure, case, given.budget) for case in wanted]):
+            done = future.result()
+            print(done, flush=True)
+            rows = kept() | {done.case: done}
+            keep(NAME, summary(list(rows.values())), is_printed=False)
+    found = summary(list(kept().values()))
+    print({name: value for name, value in found.items() if name != "cases"})
 
 
 def summary(found: list[Cured]) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
     python -m benchmarks.clinic.curing_beside
 
+Cases that are in the results already are left as they are, unless ``--again`` is said.
+
 Scores and shares are those of ``curing.py``: what the script prints of its validation rows, on the
 fresh seeds of its twin. "Repaired" is what AutoTrainer says: the detector that had named a problem
 names none any more.
@@ -16,13 +18,14 @@ from statistics import fmean
 
 import torch
 
-from benchmarks.clinic.curing import ENOUGH, ROOT, TWIN_SEEDS
+from benchmarks.clinic.curing import ENOUGH, TWIN_SEEDS
 from benchmarks.clinic.grid import all_cases
 from benchmarks.clinic.rebuilt_autotrainer_repairs import Repair, repair, trained
 from benchmarks.clinic.rival_names import RIVALS
-from benchmarks.measure import keep
+from benchmarks.measure import RESULTS, keep
 
-CURED = ROOT / "benchmarks" / "results" / "clinic_curing.json"
+NAME = "clinic_curing_autotrainer"
+CURED = RESULTS / "clinic_curing.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +85,26 @@ def beside(case_id: str) -> Beside:
     )
 
 
+def kept() -> dict[str, Beside]:
+    """Return what earlier runs came to, by case."""
+    path = RESULTS / f"{NAME}.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["cases"] if path.exists() else []
+    return {row["case"]: Beside(**row) for row in rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--again", action="store_true", help="cases that are known, too")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     cases = [each["case"] for each in json.loads(CURED.read_text(encoding="utf-8"))["cases"]]
-    found: list[Beside] = []
+    wanted = [case for case in cases if given.again or case not in kept()]
     with ProcessPoolExecutor(given.processes) as pool:
-        for future in as_completed([pool.submit(beside, case) for case in cases]):
-            found.append(future.result())
-            print(found[-1], flush=True)
-            keep("clinic_curing_autotrainer", summary(found), is_printed=False)
+        for future in as_completed([pool.submit(beside, case) for case in wanted]):
+            done = future.result()
+            print(done, flush=True)
+            rows = kept() | {done.case: done}
+            keep(NAME, summary(list(rows.values())), is_printed=False)
 
 
 def summary(found: list[Beside]) -> dict[str, object]:

@@ -19,8 +19,8 @@ _TOO_FAST = (
     of_optimizers.hold_rate, of_optimizers.clip, of_optimizers.warm_up,
 )  # fmt: skip
 _TOO_SLOW = (
-    of_optimizers.one_rate, of_optimizers.schedule, of_optimizers.hold_rate,
-    of_optimizers.higher_rates,
+    of_optimizers.one_rate, of_optimizers.higher_rates, of_optimizers.schedule,
+    of_optimizers.hold_rate,
 )  # fmt: skip
 _DYING = (
     of_heads.skip_rectifier, of_optimizers.lower_decay, of_optimizers.hold_rate,
@@ -81,7 +81,8 @@ PROPOSERS: Mapping[Code, tuple[Proposer, ...]] = {
         of_optimizers.momentum, of_models.draw_anew, of_models.recurrent_tanh, *_TOO_FAST,
     ),
     Code.NONFINITE_GRADIENT: (
-        of_models.recurrent_tanh, of_models.reset, of_optimizers.finite_gradients, *_TOO_FAST,
+        of_data.drop_seen_rows, of_heads.root, of_models.recurrent_tanh, of_models.reset,
+        of_optimizers.finite_gradients, *_TOO_FAST,
     ),
     Code.STARVED_LAYER: (
         of_optimizers.one_rate, of_models.draw_anew, of_optimizers.higher_rates,
@@ -112,6 +113,26 @@ ALWAYS: tuple[Proposer, ...] = (
 """What may help whatever was found."""
 
 
+UNUSUAL: tuple[Proposer, ...] = (
+    of_optimizers.momentum, of_optimizers.lower_decay, of_models.deep_sigmoid,
+)  # fmt: skip
+"""What the code shows and hardly anybody wants; it is answered where nothing was found, too."""
+
+
+def is_unusual(case: Case, *, allows_model: bool) -> bool:
+    """Whether the code shows what is worth a try though nothing was found.
+
+    Args:
+        case: What was found.
+        allows_model: Whether the model may become another one.
+    """
+    return bool(case.left_out) or any(
+        allows_model or each.safety is not Safety.CHANGES_MODEL
+        for proposer in UNUSUAL
+        for each in proposer(case)
+    )
+
+
 def candidates(case: Case, *, allows_model: bool) -> tuple[Treatment, ...]:
     """Return the treatments to try, each once, the likeliest first.
 
@@ -133,7 +154,7 @@ def candidates(case: Case, *, allows_model: bool) -> tuple[Treatment, ...]:
 
 def _proposed(case: Case) -> Iterator[Treatment]:
     yield from of_optimizers.add_parameters(case)
-    answers = list(_turns(list(_answers(case))))
+    answers = list(_turns(list(_answers(case)) or [list(each(case)) for each in UNUSUAL]))
     always = list(_turns([list(proposer(case)) for proposer in ALWAYS]))
     for turns in (answers[:ROUNDS], always[:1], answers[ROUNDS:], always[1:]):
         for turn in turns:

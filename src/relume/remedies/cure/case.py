@@ -61,6 +61,12 @@ class Case:
         found: Sequence[Mapping[str, Any]] = self.survey.get("left_out", ())
         return found
 
+    @property
+    def roots(self) -> Sequence[Mapping[str, Any]]:
+        """Places where a square root of 0 is differentiated."""
+        found: Sequence[Mapping[str, Any]] = self.survey.get("roots", ())
+        return found
+
     def input_scale(self) -> tuple[list[float], list[float]] | None:
         """Return means and deviations of what the model is given; None where unknown."""
         facts = next((each for each in self.inputs if not each.is_integer), None)

@@ -11,7 +11,7 @@ from relume.diagnosis.finding import Finding
 from relume.diagnosis.reading import Reading
 from relume.errors import RunFileError, UserError
 from relume.remedies.cure.budget import Budget
-from relume.remedies.cure.candidates import candidates
+from relume.remedies.cure.candidates import candidates, is_unusual
 from relume.remedies.cure.case import Case
 from relume.remedies.cure.gain import Gain, measure_gain
 from relume.remedies.cure.race import Rungs, affordable, best_of
@@ -111,7 +111,8 @@ class Search:
         """
         untreated = self._untreated()
         case, findings = _read(untreated)
-        if not case.faults and not case.left_out:
+        allows_model = self._settings.allows_model
+        if not case.faults and not is_unusual(case, allows_model=allows_model):
             if untreated.exit_code:
                 raise UserError(f"{self._notes[0]}; nothing was found by which to cure it")
             return Cure(
@@ -120,7 +121,9 @@ class Search:
                 findings=findings,
                 survey=case.survey,
             )
-        wanted = candidates(case, allows_model=self._settings.allows_model)
+        if not case.faults:
+            self._notes.append("nothing was found; what the code shows is unusual and was tried")
+        wanted = candidates(case, allows_model=allows_model)
         self._note_forbidden(case, len(wanted))
         changes = any(each.changes_loss for each in wanted)
         choice = choose_score(untreated, self._settings.wish, loss_changes=changes)

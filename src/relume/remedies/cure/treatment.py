@@ -23,6 +23,7 @@ class Kind(StrEnum):
     WARM_UP = "warm up"
     CLIP = "clip gradients"
     FINITE_GRADIENTS = "finite gradients"
+    ROOT = "root"
     ZERO_GRADIENTS = "zero gradients"
     TRAIN_MODE = "train mode"
     ADD_PARAMETERS = "add parameters"

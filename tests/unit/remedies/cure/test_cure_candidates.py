@@ -183,6 +183,16 @@ def test_classes_are_weighted_by_what_was_counted_where_the_loss_takes_weights()
             (Kind.BATCH_NORM, {"momentum": 0.5}),
         ),
         (
+            Code.NONFINITE_GRADIENT,
+            {"batch": [2, 1], "has_missing": True, "roots": [{"file": "train.py", "line": 3}]},
+            (Kind.DROP_ROWS, {"dimensions": [2, 1]}),
+        ),
+        (
+            Code.NONFINITE_GRADIENT,
+            {"batch": [2, 1], "has_missing": False, "roots": [{"file": "train.py", "line": 3}]},
+            (Kind.ROOT, {"places": [{"file": "train.py", "line": 3}], "added": 1e-12}),
+        ),
+        (
             Code.DEFAULT_TANH,
             {"modules": {"1": {"kind": "RNN", "nonlinearity": "tanh"}}},
             (Kind.NONLINEARITY, {"layers": ["1"], "to": "relu"}),
@@ -256,6 +266,25 @@ def test_a_raised_rate_is_by_how_far_updates_are_from_usual():
 
 
 @pytest.mark.parametrize(
+    ("code", "optimizer", "factors"),
+    [
+        (Code.RATE_TOO_HIGH, {"kind": "Adam", "rate": 5.0}, [2e-4, 0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_HIGH, {"kind": "SGD", "rate": 5.0}, [2e-3, 0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_HIGH, {"kind": "Adam", "rate": 2e-3}, [0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_HIGH, {"kind": "Own", "rate": 5.0}, [0.1, 0.01, 0.003]),
+        (Code.RATE_TOO_LOW, {"kind": "AdamW", "rate": 2e-5}, [10.0, 50.0, 100.0, 3.0]),
+    ],
+)
+def test_a_rate_far_from_usual_ones_is_brought_there(code, optimizer, factors):
+    given = case(finding(code), optimizers=[optimizer])
+    assert factors == [
+        each.numbers["factor"]
+        for each in candidates(given, allows_model=False)
+        if each.kind is Kind.RATE and each.answers
+    ]
+
+
+@pytest.mark.parametrize(
     ("function", "kind", "width", "to"),
     [
         ("binary_cross_entropy", "classes", 3, "sigmoid"),
@@ -284,7 +313,7 @@ def test_a_schedule_that_steps_at_every_batch_steps_once_an_epoch():
     )
     when = [each.numbers["when"] for each in found if each.kind is Kind.SCHEDULE]
     assert when == ["epoch", "never"]
-    assert found[0].kind is Kind.SCHEDULE
+    assert [each.kind for each in found[:2]] == [Kind.RATE, Kind.SCHEDULE]
 
 
 UNANSWERED = {

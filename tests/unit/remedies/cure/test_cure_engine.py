@@ -201,6 +201,26 @@ def test_without_findings_nothing_is_tried(monkeypatch):
     assert lines_of(cure, None)[-1].startswith("healthy")
 
 
+@pytest.mark.parametrize(
+    ("survey", "kind"),
+    [
+        ({"optimizers": [{"rate": 0.1, "decay": 0.5}]}, Kind.WEIGHT_DECAY),
+        ({"optimizers": [{"rate": 0.1, "momentum": 0.99}]}, Kind.MOMENTUM),
+        ({"activations": [{"function": "sigmoid", "place": n} for n in range(3)]}, Kind.SWAP),
+    ],
+)
+def test_without_findings_what_is_unusual_is_tried(monkeypatch, survey, kind):
+    def score(kinds, treatments, offset):
+        return 0.2 + 0.5 * (kind in kinds) + noise(offset)
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), survey=survey, allows_model=True)
+    assert cure.outcome is Outcome.CURED
+    assert cure.tried[0].treatments[0].kind is kind
+    assert "nothing was found; what the code shows is unusual and was tried" in cure.notes
+    if kind is Kind.SWAP:
+        assert search(monkeypatch, MadeUpStage(score), survey=survey)[0].outcome is Outcome.HEALTHY
+
+
 def test_another_loss_is_not_judged_by_the_loss(monkeypatch):
     findings = (Finding(code=Code.NLL_WITHOUT_LOG, severity=Severity.ERROR, message="scores"),)
     survey = {"loss": {"function": "nll_loss"}}

@@ -136,6 +136,7 @@ def test_what_was_left_out_is_trained(treated):
     first, second = nn.Linear(2, 2), nn.Linear(2, 1)
     treated((Kind.ADD_PARAMETERS, {}))
     optimizer = torch.optim.SGD(second.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5)
     before = first.weight.detach().clone()
     loss = second(first(torch.ones(1, 2))).sum()
     assert {id(each) for each in parameters_left_out(loss, [optimizer])} == {
@@ -143,6 +144,7 @@ def test_what_was_left_out_is_trained(treated):
     }  # fmt: skip
     loss.backward()
     optimizer.step()
+    schedule.step()  # for as many groups as it knows
     assert not torch.equal(first.weight, before)
     assert parameters_left_out(second(first(torch.ones(1, 2))).sum(), [optimizer]) == []
 
@@ -332,3 +334,19 @@ def test_torchscript_compiles_what_is_patched(treated):
 
     x, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     assert torch.jit.script(forward)(x, y) == forward(x, y)
+
+
+def test_the_survey_sees_missing_values_in_any_batch(tmp_path):
+    def read(*, missing):
+        def train():
+            x = torch.zeros(40, 2)
+            x[33, 1] = math.nan if missing else 0.0
+            loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x), 8)
+            for given, _ in loader:
+                one_step(nn.Linear(2, 1), lambda model, given=given: model(given).sum())
+
+        said = survey_of(tmp_path, train)
+        return said["batch"], said["has_missing"]
+
+    assert read(missing=False) == ([2, 2], False)
+    assert read(missing=True) == ([2, 2], True)

@@ -269,6 +269,37 @@ def test_rates_are_made_one_or_held(tmp_path):
     assert groups_made(tmp_path, held)[0] == pytest.approx([-2e-4, -2.0])
 
 
+def scheduled(tmp_path, factor, treatment=None):
+    """Update at rates of 16 and 4, the second one multiplied by hand meanwhile."""
+    makings = Makings()
+    survey = Survey(str(tmp_path), makings)
+    listeners = [listener_of(treatment, makings)] if treatment is not None else []
+    injector = Injector([makings, survey, *listeners])
+    injector.install()
+    try:
+        parameter = nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([parameter], lr=16.0)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2)
+        halving = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.25**step)
+        for times in (1.0, factor):
+            parameter.grad = torch.ones(1)
+            optimizer.param_groups[0]["lr"] *= times
+            optimizer.step()
+            optimizer.param_groups[0]["lr"] /= times
+            schedule.step()
+            halving.step()
+    finally:
+        injector.remove()
+    return parameter.item(), survey._said["optimizers"][0]["is_rate_written"]
+
+
+def test_a_scheduled_rate_is_held_where_another_is_written_by_hand(tmp_path):
+    assert scheduled(tmp_path, 1.0) == (-20.0, False)
+    assert scheduled(tmp_path, 100.0) == (-416.0, True)
+    held = Treatment(kind=Kind.HOLD_RATE, label="")
+    assert scheduled(tmp_path, 100.0, held) == (-20.0, True)
+
+
 def test_what_cannot_be_written_out_says_where(tmp_path):
     path = tmp_path / "train.py"
     path.write_text(SCRIPT)

@@ -11,6 +11,7 @@ from relume.remedies.cure.edits import (
     of_models,
     of_optimizers,
     of_parameters,
+    of_roots,
 )
 from relume.remedies.cure.edits.source import NotLiteralError, Replacement, applied
 from relume.remedies.cure.edits.sources import Edits, Sources
@@ -28,6 +29,7 @@ WRITERS: Mapping[Kind, Writer] = {
     Kind.WARM_UP: of_optimizers.warm_up,
     Kind.CLIP: of_optimizers.clip,
     Kind.FINITE_GRADIENTS: of_optimizers.finite_gradients,
+    Kind.ROOT: of_roots.root,
     Kind.ZERO_GRADIENTS: of_optimizers.zero_gradients,
     Kind.SCHEDULE: of_optimizers.schedule,
     Kind.ADD_PARAMETERS: of_parameters.add_parameters,

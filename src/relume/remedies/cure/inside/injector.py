@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim import Optimizer, lr_scheduler
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -38,6 +37,14 @@ LOSSES = (
     "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
 )  # fmt: skip
+SCHEDULERS = tuple(
+    each
+    for each in vars(lr_scheduler).values()
+    if inspect.isclass(each)
+    and issubclass(each, (lr_scheduler.LRScheduler, lr_scheduler.ReduceLROnPlateau))
+    and "step" in vars(each)
+)
+"""Schedules with a step of their own."""
 
 
 class Injector:
@@ -59,6 +66,9 @@ class Injector:
             for holder in (functional, torch, Tensor):
                 if hasattr(holder, name):
                     self._patch_function(holder, name, functools.partial(self._activation, name))
+        if any(type(each).root is not Listener.root for each in self._listeners):
+            for holder in (torch, Tensor):
+                self._patch_function(holder, "sqrt", self._root)
         for name in LOSSES:
             self._patch_function(functional, name, functools.partial(self._loss, name))
         self._patch(nn.Module, "__init__", self._make_module)
@@ -66,7 +76,7 @@ class Injector:
         self._patch(Optimizer, "__init__", self._make_optimizer)
         self._patch(torch.autograd, "backward", self._backward)
         self._patch(torch.utils.data.DataLoader, "__iter__", self._iterate)
-        for scheduler in (LRScheduler, ReduceLROnPlateau):
+        for scheduler in SCHEDULERS:
             self._patch(scheduler, "step", self._step_schedule)
         self._hooks = [
             register_optimizer_step_pre_hook(self._before_update),
@@ -129,6 +139,16 @@ class Injector:
             return output
         finally:
             self._leave("activation")
+
+    def _root(self, original: Any, *args: Any, **named: Any) -> Any:
+        is_learned = bool(args) and isinstance(args[0], Tensor) and args[0].requires_grad
+        if not is_learned or not torch.is_grad_enabled() or not is_called_by_the_person(2):
+            return original(*args, **named)
+        value, place = args[0], user_place(2)
+        if place is not None:
+            for each in self._listeners:
+                value = each.root(value, place)
+        return original(value, *args[1:], **named)
 
     def _loss(self, function: str, original: Any, *args: Any, **named: Any) -> Any:
         if not self._enter("loss"):
@@ -218,7 +238,10 @@ class Injector:
             place = user_place(2)
             if not all(each.wants_schedule_step(scheduler, place) for each in self._listeners):
                 return None
-        return original(scheduler, *args, **named)
+        done = original(scheduler, *args, **named)
+        for each in self._listeners:
+            each.schedule_stepped(scheduler.optimizer)
+        return done
 
 
 def _like(original: Any, wrapper: Callable[..., Any]) -> Any:

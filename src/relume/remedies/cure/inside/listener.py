@@ -80,6 +80,10 @@ class Listener:
     def activation_done(self, call: ActivationCall, output: Tensor) -> None:
         """Hear what an activation gave."""
 
+    def root(self, value: Tensor, place: CodePlace) -> Tensor:
+        """Return what stands under a square root of the person's code that is differentiated."""
+        return value
+
     def before_loss(self, call: LossCall) -> None:
         """Hear of a loss and, if need be, change what it is given."""
 
@@ -105,6 +109,9 @@ class Listener:
     def wants_schedule_step(self, scheduler: Any, place: CodePlace | None) -> bool:
         """Return whether a step of a schedule, asked for by the program, is taken."""
         return True
+
+    def schedule_stepped(self, optimizer: Optimizer) -> None:
+        """Hear that a schedule has set the rates of an optimizer."""
 
     def end(self) -> None:
         """Hear that the process ends."""

@@ -48,17 +48,29 @@ class OneRate(Listener):
 
 
 class HoldRate(Listener):
-    """Updates with the rates that an optimizer was made with, whatever it is given later."""
+    """Updates with the rates that an optimizer was made with, or that a schedule has set.
+
+    Whatever else writes into the groups is undone.
+    """
 
     def __init__(self) -> None:
-        self._first: dict[int, list[Any]] = {}
+        self._rates: dict[int, list[Any]] = {}
 
     def before_update(self, optimizer: Optimizer, place: CodePlace | None) -> None:
         """Put them back."""
         groups = optimizer.param_groups
-        rates = self._first.setdefault(id(optimizer), [group["lr"] for group in groups])
+        rates = self._rates.setdefault(id(optimizer), [group["lr"] for group in groups])
         for group, rate in zip(groups, rates, strict=False):
             group["lr"] = rate
+
+    def wants_schedule_step(self, scheduler: Any, place: CodePlace | None) -> bool:
+        """Put them back before a schedule goes on from them."""
+        self.before_update(scheduler.optimizer, place)
+        return True
+
+    def schedule_stepped(self, optimizer: Optimizer) -> None:
+        """Take what the schedule has set."""
+        self._rates[id(optimizer)] = [group["lr"] for group in optimizer.param_groups]
 
 
 class WarmUp(Listener):
@@ -157,8 +169,9 @@ class AddParameters(Listener):
         if loss is None or not self._optimizers or not is_looked_at(self._steps):
             return
         missing = parameters_left_out(loss, self._optimizers)
-        if missing:
-            self._optimizers[0].add_param_group({"params": missing})
+        if missing:  # no group of their own: schedules have a rate for each group that they know
+            group = self._optimizers[0].param_groups[0]
+            group["params"] = [*group["params"], *missing]
 
     def after_update(self, optimizer: Optimizer) -> None:
         """Count."""

@@ -33,8 +33,10 @@ class Survey(Listener):
         self._makings = makings
         self._said: dict[str, Any] = {
             "optimizers": [], "activations": [], "modules": {}, "left_out": [], "schedules": {},
+            "roots": [], "has_missing": False,
         }  # fmt: skip
         self._optimizers: list[Optimizer] = []
+        self._rates: dict[int, float | None] = {}
         self._tags: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._models: list[nn.Module] = []
         self._steps = self._looks = self._epochs = 0
@@ -47,13 +49,15 @@ class Survey(Listener):
     def optimizer_made(self, optimizer: Optimizer, place: CodePlace | None) -> None:
         """Take down where an optimizer is made, and its options."""
         self._optimizers.append(optimizer)
+        options = options_of(optimizer)
+        self._rates[id(optimizer)] = options["rate"]
         self._said["optimizers"].append(
             {
                 "kind": type(optimizer).__name__,
                 "place": _json(place),
                 "step": None,
                 "is_rate_written": False,
-                **options_of(optimizer),
+                **options,
             }
         )
 
@@ -76,6 +80,12 @@ class Survey(Listener):
             self._said["activations"].append(key)
         if output.grad_fn is not None:
             self._tags[id(output.grad_fn)] = (output.grad_fn, key)
+
+    def root(self, value: Tensor, place: CodePlace) -> Tensor:
+        """Take down where a square root of 0 is differentiated."""
+        if _json(place) not in self._said["roots"] and bool((value == 0).any()):
+            self._said["roots"].append(_json(place))
+        return value
 
     def loss_done(self, given: LossCall, loss: Tensor) -> None:
         """Take down the loss that is trained with, and the activations before it."""
@@ -115,13 +125,14 @@ class Survey(Listener):
             )
 
     def before_update(self, optimizer: Optimizer, place: CodePlace | None) -> None:
-        """Take down where an optimizer steps, and whether its rate has become another one."""
+        """Take down where an optimizer steps, and whether its rate was written by hand."""
         for said, each in zip(self._said["optimizers"], self._optimizers, strict=False):
             if each is not optimizer:
                 continue
             if said["step"] is None:
                 said["step"] = _json(place)
-            said["is_rate_written"] |= is_far(options_of(optimizer)["rate"], said["rate"])
+            rate = options_of(optimizer)["rate"]
+            said["is_rate_written"] |= is_far(rate, self._rates[id(optimizer)])
 
     def after_update(self, optimizer: Optimizer) -> None:
         """Count updates."""
@@ -135,10 +146,13 @@ class Survey(Listener):
             self._said["loader"] = _json(place)
 
     def batch(self, batch: Any) -> Any:
-        """Take down what a batch is made of."""
-        if not self._steps and isinstance(batch, (tuple, list)):
+        """Take down what a batch is made of, and whether values are missing in any."""
+        if isinstance(batch, (tuple, list)):
             are = all(isinstance(each, Tensor) for each in batch)
-            self._said["batch"] = [each.ndim for each in batch] if are else None
+            if not self._steps:
+                self._said["batch"] = [each.ndim for each in batch] if are else None
+            if are and not self._said["has_missing"]:
+                self._said["has_missing"] = not all(bool(each.isfinite().all()) for each in batch)
         return batch
 
     def wants_schedule_step(self, scheduler: Any, place: CodePlace | None) -> bool:
@@ -149,6 +163,10 @@ class Survey(Listener):
             )
             said["steps"] += 1
         return True
+
+    def schedule_stepped(self, optimizer: Optimizer) -> None:
+        """Take note of the rate that a schedule has set."""
+        self._rates[id(optimizer)] = options_of(optimizer)["rate"]
 
     def end(self) -> None:
         """Write what was taken down."""

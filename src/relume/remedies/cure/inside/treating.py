@@ -34,6 +34,7 @@ from relume.remedies.cure.inside.rates import (
     WarmUp,
     ZeroGradients,
 )
+from relume.remedies.cure.inside.roots import Root
 from relume.remedies.cure.inside.rows import DropRows
 from relume.remedies.cure.place import CodePlace
 from relume.remedies.cure.treatment import Kind, Treatment
@@ -49,6 +50,9 @@ LISTENERS: Mapping[Kind, Callable[[Numbers, Makings], Listener]] = {
     Kind.WARM_UP: lambda numbers, _: WarmUp(numbers["steps"]),
     Kind.CLIP: lambda numbers, _: Clip(numbers["norm"]),
     Kind.FINITE_GRADIENTS: lambda _numbers, _: FiniteGradients(),
+    Kind.ROOT: lambda numbers, _: Root(
+        list(map(CodePlace.from_json, numbers["places"])), numbers["added"]
+    ),
     Kind.ZERO_GRADIENTS: lambda _numbers, _: ZeroGradients(),
     Kind.TRAIN_MODE: lambda numbers, _: TrainMode(CodePlace.from_json(numbers["place"])),
     Kind.ADD_PARAMETERS: lambda _numbers, _: AddParameters(),

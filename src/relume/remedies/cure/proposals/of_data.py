@@ -35,6 +35,12 @@ def _plain(scale: object) -> object:
     return [_plain(each) for each in scale] if isinstance(scale, (tuple, list)) else scale
 
 
+def drop_seen_rows(case: Case) -> Iterator[Treatment]:
+    """Propose it where a batch had such rows, be it one that no finding could see."""
+    if case.survey.get("has_missing"):
+        yield from drop_rows(case)
+
+
 def drop_rows(case: Case) -> Iterator[Treatment]:
     """Propose to leave out rows with missing values."""
     if case.survey.get("batch"):

@@ -21,6 +21,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
 """What a loss asks for before it."""
 WEIGHABLE = frozenset({"cross_entropy", "nll_loss", "binary_cross_entropy_with_logits"})
 """Losses that take weights of classes."""
+ADDED = 1e-12
+"""Under a square root, which becomes 1e-6 at least."""
 IMBALANCED = 2.0
 """Times the rows of the rarest class that the commonest one has, for weights to matter."""
 
@@ -121,6 +123,16 @@ def _shapes(case: Case) -> tuple[list[int], list[int]] | None:
     loss = case.survey.get("loss", {})
     prediction, target = loss.get("prediction_shape"), loss.get("target_shape")
     return None if prediction is None or target is None else (prediction, target)
+
+
+def root(case: Case) -> Iterator[Treatment]:
+    """Propose to keep off 0, where its slope is infinite, what stands under a square root."""
+    if case.roots:
+        yield Treatment(
+            kind=Kind.ROOT,
+            label=f"{ADDED:g} under the square root",
+            numbers={"places": [dict(each) for each in case.roots], "added": ADDED},
+        )
 
 
 def class_weights(case: Case) -> Iterator[Treatment]:

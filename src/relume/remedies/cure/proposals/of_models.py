@@ -15,6 +15,8 @@ LABELS = {
     "default": "torch's own initialisation",
     "slopes": "slopes of 0.25",
 }
+DEEP = 3
+"""Hidden layers from which on gradients through sigmoids, a quarter each at most, fade."""
 USUAL_MOMENTUM = 0.1
 """Of batch norm, as torch has it."""
 
@@ -63,6 +65,13 @@ def _initialise(scheme: str) -> Treatment:
 def unbounded(case: Case) -> Iterator[Treatment]:
     """Propose ReLU for hidden activations that saturate."""
     yield from swap(case, BOUNDED, "relu")
+
+
+def deep_sigmoid(case: Case) -> Iterator[Treatment]:
+    """Propose ReLU where three or more hidden layers are all followed by a sigmoid."""
+    hidden = [str(each["function"]) for each in case.hidden]
+    if len(hidden) >= DEEP and set(hidden) == {"sigmoid"}:
+        yield from swap(case, frozenset(hidden), "relu")
 
 
 def leaky(case: Case) -> Iterator[Treatment]:

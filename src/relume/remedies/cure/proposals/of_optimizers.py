@@ -14,6 +14,13 @@ STRONG_DECAY, STRONG_DECOUPLED = 0.01, 0.1
 HIGH_MOMENTUM, USUAL_MOMENTUM = 0.95, 0.9
 USUAL_UPDATE = 3e-3
 """Update beside weight in a training that moves along."""
+USUAL_RATES: Mapping[str, float] = {
+    "Adam": 1e-3, "AdamW": 1e-3, "NAdam": 1e-3, "RAdam": 1e-3, "Adamax": 1e-3, "RMSprop": 1e-3,
+    "Adagrad": 1e-2, "SGD": 1e-2,
+}  # fmt: skip
+"""By optimizer: what most people begin with; where steps are scaled, it is how far weights move."""
+FAR_FROM_USUAL = 10.0
+"""Times a rate is above or below the usual one, for that to be tried."""
 MOST_POWERS = 5
 FAR_APART = 20.0
 """Times one rate is of another, for the two to be looked at."""
@@ -31,12 +38,13 @@ def add_parameters(case: Case) -> Iterator[Treatment]:
 
 
 def lower_rates(case: Case) -> Iterator[Treatment]:
-    """Propose lower rates."""
-    yield from _rates(case, (0.1, 0.01, 0.003))
+    """Propose lower rates: the usual one first, where the optimizer's is far above it."""
+    usual = [factor for factor in _to_usual(case) if factor <= 1 / FAR_FROM_USUAL]
+    yield from _rates(case, (*usual, 0.1, 0.01, 0.003))
 
 
 def higher_rates(case: Case) -> Iterator[Treatment]:
-    """Propose higher rates: by how far updates are from usual ones, where that was measured."""
+    """Propose higher rates: by how far updates, or the rate itself, are from usual ones."""
     said = [
         each.evidence.get("update_ratio") for each in case.faults if each.code == Code.RATE_TOO_LOW
     ]
@@ -44,13 +52,21 @@ def higher_rates(case: Case) -> Iterator[Treatment]:
     lowest = min(measured, default=math.nan)
     steps = math.log10(USUAL_UPDATE / lowest) if lowest < USUAL_UPDATE else 1.0
     first = 10.0 ** min(MOST_POWERS, max(1, round(steps)))
-    yield from _rates(case, (first, 10 * first, 3.0))
+    usual = [factor for factor in _to_usual(case) if factor >= FAR_FROM_USUAL]
+    yield from _rates(case, (first, *usual, 10 * first, 3.0))
+
+
+def _to_usual(case: Case) -> Iterator[float]:
+    """Yield by what the first optimizer's rate has to be multiplied to be a usual one."""
+    for each in _optimizers(case)[:1]:
+        if each.get("rate") and each.get("kind") in USUAL_RATES:
+            yield float(f"{USUAL_RATES[each['kind']] / each['rate']:.1g}")
 
 
 def _rates(case: Case, factors: Iterable[float]) -> Iterator[Treatment]:
     if not any(each.get("rate") for each in _optimizers(case)):
         return
-    for factor in factors:
+    for factor in dict.fromkeys(factors):
         yield Treatment(
             kind=Kind.RATE, label=f"learning rate x {factor:g}", numbers={"factor": factor}
         )
@@ -69,10 +85,10 @@ def one_rate(case: Case) -> Iterator[Treatment]:
 
 
 def hold_rate(case: Case) -> Iterator[Treatment]:
-    """Propose the first rate throughout, where the program writes others into the groups."""
-    changed = [each for each in _optimizers(case) if each.get("is_rate_written")]
-    if changed and not case.survey.get("schedules"):
-        yield Treatment(kind=Kind.HOLD_RATE, label="the first learning rate throughout")
+    """Propose the first or the scheduled rate, where the program writes others into the groups."""
+    if any(each.get("is_rate_written") for each in _optimizers(case)):
+        which = "scheduled" if case.survey.get("schedules") else "first"
+        yield Treatment(kind=Kind.HOLD_RATE, label=f"the {which} learning rate throughout")
 
 
 def momentum(case: Case) -> Iterator[Treatment]:
