@@ -119,6 +119,20 @@ def test_two_treatments_that_both_help_are_tried_together(monkeypatch):
     assert {each.kind for each in cure.winner} == {Kind.RATE, Kind.WARM_UP}
 
 
+@pytest.mark.parametrize(("luck", "wins"), [(0.05, Kind.TRAIN_MODE), (0.2, Kind.INITIALISE)])
+def test_a_little_luck_is_no_match_for_what_answers_a_finding(monkeypatch, luck, wins):
+    def score(kinds, treatments, offset):
+        both = {Kind.TRAIN_MODE, Kind.INITIALISE} <= kinds
+        gain = 0.3 * (Kind.TRAIN_MODE in kinds) + (0.3 + luck) * (Kind.INITIALISE in kinds)
+        return 0.2 + gain * (not both) + noise(offset)
+
+    place = {"file": "a.py", "line": 1}
+    cure, _ = search(
+        monkeypatch, MadeUpStage(score), Code.EVAL_WHILE_TRAINING, survey={"model": {"call": place}}
+    )
+    assert [each.kind for each in cure.winner] == [wins]
+
+
 def test_another_activation_is_tried_with_another_start_too(monkeypatch):
     def score(kinds, treatments, offset):
         both = Kind.SWAP in kinds and Kind.INITIALISE in kinds
