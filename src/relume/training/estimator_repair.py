@@ -8,7 +8,7 @@ the last fifth, or on the rows that early stopping holds out; what stays goes on
 rows held out for a trial had been learned from before it, by all candidates but the restart, which
 so has the harder stand.
 
-Cost: of a healthy fit the looks, each a forward pass of at most 512 rows.
+Cost: of a healthy fit the looks, each a forward pass of at most 128 rows.
 """
 
 import math
@@ -20,15 +20,13 @@ from torch import Tensor, nn
 
 from relume.nn.registry import activation_of
 from relume.observe.modes import evaluating
-from relume.remedies.patient import Patient
-from relume.remedies.snapshot import Snapshot
 from relume.training.estimator_fitting import EstimatorLoop
 from relume.training.loop import Loop
 from relume.training.recording import Recorder
 from relume.training.trial import trial_epochs
 
 FEWEST_ROWS = 50
-LOOK_ROWS = 512
+LOOK_ROWS = 128
 SILENT_SHARE = 0.5
 """Of the units of a layer: more than penalties silence in trainings that do well."""
 USUAL_RATES = {"adam": 2e-3, "sgd": 1e-2}
@@ -120,14 +118,15 @@ def train_repairing(
     if len(loop.rows) < FEWEST_ROWS or not isinstance(loop.rows.x, Tensor):
         loop.train()
         return loop, []
-    before, look = Snapshot(Patient(loop.model)), Look(loop)
+    start, random, look = loop.best_weights, torch.get_rng_state(), Look(loop)
     loop.train(look)
     if not look.has_collapsed:
         return loop, []
     from relume.remedies.story import stories
     from relume.training.estimator_recorded import train_recorded
 
-    before.restore()
+    loop.model.load_state_dict(start)
+    torch.set_rng_state(random)
     again, remedies = train_recorded(loop, begin, redraw, USUAL_RATES[solver])
     for kept in (each for each in remedies if each.is_kept):
         warnings.warn(
