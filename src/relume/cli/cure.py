@@ -68,7 +68,7 @@ def cure(
     budget: Annotated[
         str | None, typer.Option(help="In runs of yours, as 24, or processor time, as 30m. [24]")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Fresh seeds of the proof.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Fresh seeds of the proof, at least.")] = 3,
     diff: Annotated[Path | None, typer.Option(help="Write the diff into this file.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Edit the source.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep the records in this folder.")] = None,

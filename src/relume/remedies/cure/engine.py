@@ -29,6 +29,8 @@ FIRST_FRESH = 1_001
 """Offset of the first fresh seed."""
 ENOUGH = 0.8
 """Share of the best gain with which an answer to a finding is preferred to what answers none."""
+MOST_SEEDS = 6
+"""Half of the interval is 2.5 deviations wide with 3 seeds, and 1.0 with 6."""
 RESEED = 500
 """Offset of the fresh start that runs among the candidates."""
 
@@ -49,7 +51,7 @@ class CureSettings:
 
     Args:
         budget: What it may spend in all.
-        seeds: Fresh seeds of the proof.
+        seeds: Fresh seeds of the proof, at least; up to ``MOST_SEEDS`` where the race leaves room.
         wish: What the person said of the score.
         allows_model: Whether the model may become another one.
     """
@@ -162,7 +164,7 @@ class Search:
         if gain.is_proven:
             return self._ended(Outcome.CURED, known)
         if gain.gain > 0 and not gain.is_harm:
-            self._notes.append(f"more seeds may settle it: --seeds {2 * self._settings.seeds}")
+            self._notes.append(f"more seeds may settle it: --seeds {2 * len(gain.treated)}")
         return self._ended(Outcome.NOT_BETTER if winner is None else Outcome.NOT_PROVEN, known)
 
     def _ended(self, outcome: Outcome, known: dict[str, Any]) -> Cure:
@@ -241,6 +243,11 @@ class Search:
         proof = 2.0 * self._settings.seeds
         return affordable([*self._spent, proof, extra], budget)
 
+    def _affordable_seeds(self) -> int:
+        budget = self._settings.budget.runs(self._cpu_s)
+        room = int((budget - sum(self._spent)) / 2)
+        return max(self._settings.seeds, min(room, MOST_SEEDS))
+
     def _try(self, treatment: Treatment, rungs: Rungs, pace: ScoreChoice) -> Trial:
         marks = rungs.marks()
         sign = -1.0 if pace.is_less_better else 1.0
@@ -271,14 +278,18 @@ class Search:
         return [trial]
 
     def _prove(self, winner: Trial, choice: ScoreChoice) -> Gain:
-        """Run winner and untreated on fresh seeds, to their ends."""
+        """Run winner and untreated on fresh seeds, to their ends.
+
+        How many is settled before the first of them: to go on until it is proven would prove all.
+        """
         treated, untreated = [], []
-        for number in range(self._settings.seeds):
+        seeds = self._affordable_seeds()
+        for number in range(seeds):
             offset = FIRST_FRESH + number
             treated.append(_final(self._run(*winner.treatments, offset=offset), choice))
             untreated.append(_final(self._run(offset=offset), choice))
             self._say(
-                f"fresh seed {number + 1} of {self._settings.seeds}: {winner.label} "
+                f"fresh seed {number + 1} of {seeds}: {winner.label} "
                 f"{treated[-1]:.4g}, untreated {untreated[-1]:.4g}"
             )
         if len(set(treated)) == len(set(untreated)) == 1:
