@@ -127,8 +127,11 @@ def _is_decayed(reading: Reading) -> bool:
 def _first_updates(reading: Reading) -> float:
     """Return the median update of the first window over the norm; 0 where it is not that large.
 
-    Matrices that began with all weights equal have no scale of their own, and are left out.
+    Matrices that began with all weights equal have no scale of their own, and are left out. What
+    was repaired since is not held against the training.
     """
+    if reading.repaired_at:
+        return 0.0
     seen = []
     for fact in reading.matrices:
         norms = reading.norms(fact.name)
