@@ -75,9 +75,9 @@ def test_there_are_three_scripts():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_search_by_workers_finds_what_one_process_finds():
-    model = ReLUClassifier((12,), max_iter=150, learning_rate_init=0.02, random_state=0)
+    model = ReLUClassifier((12,), max_iter=40, learning_rate_init=0.05, random_state=0)
     grid = {"alpha": [1e-4, 50.0], "activation": ["relu", "elu"]}
-    alone, together = (GridSearchCV(model, grid, cv=3, n_jobs=n) for n in (1, 2))
+    alone, together = (GridSearchCV(model, grid, cv=2, n_jobs=n) for n in (1, 2))
     alone.fit(X, Y)
     with joblib.parallel_config("loky", n_jobs=2):
         together.fit(X, Y)

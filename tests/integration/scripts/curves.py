@@ -20,9 +20,9 @@ SETTINGS = {
     "adam": {"solver": "adam", "learning_rate_init": 0.01, "beta_1": 0.9, "epsilon": 1e-8},
 }
 for name, settings in SETTINGS.items():
-    mlp = MLPClassifier(**{"learning_rate_init": 0.2, "max_iter": 12, "random_state": 0} | settings)
+    mlp = MLPClassifier(**{"learning_rate_init": 0.2, "max_iter": 8, "random_state": 0} | settings)
     mlp.fit(X, y)
-    assert len(mlp.loss_curve_) == mlp.n_iter_ == 12
+    assert len(mlp.loss_curve_) == mlp.n_iter_ == 8
     assert mlp.loss_ == mlp.loss_curve_[-1] < mlp.loss_curve_[0]
     assert mlp.best_loss_ == min(mlp.loss_curve_)
     print("curve of", name, mlp.t_)
@@ -34,7 +34,7 @@ assert stopped.best_loss_ is None
 print("early stopping", stopped.n_iter_ < 100)
 
 parts = MLPClassifier((30,), "tanh", random_state=0, learning_rate_init=0.01)
-for _ in range(15):
+for _ in range(8):
     for rows in np.array_split(np.arange(len(X)), 4):
         parts.partial_fit(X[rows], y[rows], classes=np.arange(10))
 print("parts", parts.t_, len(parts.loss_curve_))

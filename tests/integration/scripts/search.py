@@ -20,10 +20,10 @@ pipeline = Pipeline([("scale", StandardScaler()), ("mlp", MLPClassifier(random_s
 grid = {
     "mlp__hidden_layer_sizes": [(20,), (20, 10)],
     "mlp__activation": ["relu", "tanh"],
-    "mlp__learning_rate_init": [0.01],
-    "mlp__max_iter": [60],
+    "mlp__learning_rate_init": [0.02],
+    "mlp__max_iter": [25],
 }
-search = GridSearchCV(pipeline, grid, cv=3, n_jobs=2)
+search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2)
 search.fit(X_train, y_train)
 
 with tempfile.TemporaryDirectory() as folder:
