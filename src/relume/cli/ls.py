@@ -61,16 +61,15 @@ def _print(listed: "Sequence[ListedRun]", more: int) -> None:
     from relume.report.wording import printable
 
     target = console()
-    columns = _columns(listed)
-    while (table := _table(columns)).__rich_measure__(
-        target, target.options
-    ).maximum > target.width:
-        left_out = [heading for heading in FIRST_LEFT_OUT if heading in columns]
-        if not left_out:
+    columns, left_out = _columns(listed), []
+    table = _table(columns)
+    for heading in FIRST_LEFT_OUT:
+        if table.__rich_measure__(target, target.options).maximum <= target.width:
             break
-        del columns[left_out[0]]
+        del columns[heading]
+        left_out.append(heading)
+        table = _table(columns)
     show(target, table)
-    left_out = [heading for heading in FIRST_LEFT_OUT if heading not in columns]
     if left_out:
         typer.echo(f"too narrow for: {', '.join(left_out)}")
     for each in listed:
