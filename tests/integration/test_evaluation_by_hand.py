@@ -213,6 +213,26 @@ def test_the_modes_of_others_stay_as_they_are(watched):
     assert _get_current_function_mode_stack() == []
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_what_is_made_of_a_model_after_an_evaluation_is_as_without(watched):
+    x = torch.linspace(-1, 1, 20).reshape(5, 4)
+
+    def training():
+        made = []
+
+        def hand_on():
+            torch.manual_seed(1)
+            net = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+            made.extend([torch.jit.script(net)(x), torch.vmap(net)(x), net.double()(x.double())])
+
+        train(squared, around=hand_on)
+        return torch.stack(made)
+
+    bare, (seen, run) = training(), watched(training, every=1)
+    assert torch.equal(bare, seen)
+    assert len(scored(run)) == EPOCHS
+
+
 def test_nothing_is_left_behind_by_an_error(watched):
     def fail(out, y):
         raise ArithmeticError
