@@ -1,14 +1,15 @@
 """``relume cure`` on curable trainings of the clinic: how much of what a fault cost comes back.
 
-    python -m benchmarks.clinic.curing --cases 24
+    python -m benchmarks.clinic.curing
 
 Cases that are in the results already are left as they are, unless ``--again`` is said.
 
 From the validation part, of each fault that ``curable.py`` names the first training that did harm
-(``outcomes.py``), in an order drawn once. Each is cured as a person would cure a script, by the
-validation score that it prints. Recovered is (treated - untreated) / (twin - untreated), means over
-fresh seeds, where the twin is the training without the fault. "Repaired" is what ``relume cure``
-says, which it may only where the interval of its gain lies above 0.
+(``outcomes.py``), in an order drawn once; ``--skip 1`` takes the second of each. Each is cured as a
+person would cure a script, by the validation score that it prints. Recovered is
+(treated - untreated) / (twin - untreated), means over fresh seeds, where the twin is the training
+without the fault. "Repaired" is what ``relume cure`` says, which it may only where the interval of
+its gain lies above 0.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -39,7 +41,7 @@ from benchmarks.measure import RESULTS, keep
 NAME = "clinic_curing"
 ROOT = Path(__file__).parents[2]
 PATTERN = r"validation: (\S+)"
-TWIN_SEEDS = (1001, 1002, 1003)
+TWIN_SEEDS = tuple(range(1001, 1007))
 ENOUGH = 0.95
 """Share of what a fault cost that a cured training has back."""
 NOT_CURED = {4, 5}
@@ -59,6 +61,8 @@ class Cured:
         twin: Mean score without the fault.
         recovered: Share of the gap; nan where there is none on these seeds.
         interval: Of the gain that was said, 95 %.
+        seeds: Of the proof.
+        spent: By the cure, in runs of the untreated training.
     """
 
     case: str
@@ -70,18 +74,26 @@ class Cured:
     twin: float = math.nan
     recovered: float = math.nan
     interval: tuple[float | None, float | None] = (None, None)
+    seeds: int = 0
+    spent: float = 0.0
 
 
-def chosen(cache: Cache, most: int) -> list[Case]:
-    """Return harmful curable cases of the validation part: one a fault, in an order drawn once."""
-    cases = [case for case in all_cases() if case.part is Part.VALIDATION and case.is_faulty]
+def chosen(cache: Cache, part: Part, skip: int = 0) -> list[Case]:
+    """Return harmful curable cases of a part: one a fault, in an order drawn once.
+
+    Args:
+        cache: Of what the trainings came to.
+        part: Of the clinic.
+        skip: How many of each fault are passed over.
+    """
+    cases = [case for case in all_cases() if case.part is part and case.is_faulty]
     order = np.random.default_rng(0).permutation(len(cases))
     judged = Clinic.of([cases[index] for index in order], cache).judged
-    first: dict[str, Case] = {}
+    of_fault: defaultdict[str, list[Case]] = defaultdict(list)
     for each in judged:
         if each.label is Label.HARMFUL and each.case.fault in CURABLE:
-            first.setdefault(each.case.fault, each.case)
-    return list(first.values())[:most]
+            of_fault[each.case.fault].append(each.case)
+    return [cases[skip] for cases in of_fault.values() if len(cases) > skip]
 
 
 def run(*words: str, cwd: str) -> "subprocess.CompletedProcess[str]":
@@ -128,6 +140,8 @@ def cure(case: Case, budget: int) -> Cured:
         twin=twin,
         recovered=(treated - untreated) / gap if gap > 0 else math.nan,
         interval=(gain.get("low"), gain.get("high")),
+        seeds=len(gain.get("treated", ())),
+        spent=said["spent_runs"],
     )
 
 
@@ -136,33 +150,35 @@ def _mean(scores: list[float | None]) -> float:
     return fmean(each if each is not None else 0.0 for each in scores) if scores else math.nan
 
 
-def kept() -> dict[str, Cured]:
+def kept(name: str) -> dict[str, Cured]:
     """Return what earlier runs came to, by case."""
-    path = RESULTS / f"{NAME}.json"
+    path = RESULTS / f"{name}.json"
     rows = json.loads(path.read_text(encoding="utf-8"))["cases"] if path.exists() else []
     return {row["case"]: Cured(**row | {"interval": tuple(row["interval"])}) for row in rows}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=24)
+    parser.add_argument("--part", choices=list(Part), default=Part.VALIDATION, type=Part)
+    parser.add_argument("--skip", type=int, default=0, help="cases of each fault to pass over")
     parser.add_argument("--only", nargs="+", metavar="CASE", help="of these, those named")
     parser.add_argument("--again", action="store_true", help="those that are known, too")
-    parser.add_argument("--budget", type=int, default=16, help="runs that a cure may spend")
+    parser.add_argument("--budget", type=int, default=24, help="runs that a cure may spend")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "clinic")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    cases = chosen(Cache(given.cache), given.cases)
+    name = NAME + f"_{given.part}" * (given.part is not Part.VALIDATION) + "_more" * given.skip
+    cases = chosen(Cache(given.cache), given.part, given.skip)
     named = {case.id for case in cases} if given.only is None else set(given.only)
-    known = set() if given.again else kept().keys()
+    known = set() if given.again else kept(name).keys()
     wanted = [case for case in cases if case.id in named - known]
     with ThreadPoolExecutor(given.processes) as pool:
         for future in as_completed([pool.submit(cure, case, given.budget) for case in wanted]):
             done = future.result()
             print(done, flush=True)
-            rows = kept() | {done.case: done}
-            keep(NAME, summary(list(rows.values())), is_printed=False)
-    found = summary(list(kept().values()))
+            rows = kept(name) | {done.case: done}
+            keep(name, summary(list(rows.values())), is_printed=False)
+    found = summary(list(kept(name).values()))
     print({name: value for name, value in found.items() if name != "cases"})
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import fmean
 from typing import Any
 
 from relume.diagnosis.engine import diagnose
@@ -13,6 +14,16 @@ from relume.errors import RunFileError, UserError
 from relume.remedies.cure.budget import Budget
 from relume.remedies.cure.candidates import candidates, is_unusual
 from relume.remedies.cure.case import Case
+from relume.remedies.cure.choosing import (
+    answers,
+    best_trial,
+    best_two,
+    final_of,
+    finalists,
+    gaining,
+    is_reseed,
+    value_of,
+)
 from relume.remedies.cure.gain import Gain, measure_gain
 from relume.remedies.cure.race import Rungs, affordable, best_of
 from relume.remedies.cure.score import (
@@ -24,15 +35,18 @@ from relume.remedies.cure.score import (
 )
 from relume.remedies.cure.treatment import Kind, Treatment
 from relume.remedies.cure.trial import RUN, Stage, Trial, last_lines, read_survey
+from relume.runs.wording import count
 
 FIRST_FRESH = 1_001
 """Offset of the first fresh seed."""
-ENOUGH = 0.8
-"""Share of the best gain with which an answer to a finding is preferred to what answers none."""
 MOST_SEEDS = 6
 """Half of the interval is 2.5 deviations wide with 3 seeds, and 1.0 with 6."""
 RESEED = 500
-"""Offset of the fresh start that runs among the candidates."""
+"""Offset of the fresh start that runs among the candidates; those of their repeats follow it."""
+REPEATS = 2
+"""Further seeds of those that one seed cannot tell apart."""
+FULL_PROOF = 2.0 * (MOST_SEEDS + REPEATS)
+"""Runs of a proof with all seeds, and of two candidates that were repeated before it."""
 
 
 class Outcome(StrEnum):
@@ -153,10 +167,10 @@ class Search:
             return Cure(outcome=Outcome.NOT_JUDGED, spent=1.0, notes=tuple(self._notes), **known)
         tried = self._race(judged, untreated, choice)
         tried += self._combined(tried, untreated, choice)
-        winner = _winner(tried, untreated, choice)
+        winner = self._final(finalists(tried, untreated, choice), untreated, choice)
         self._note_seed(tried, winner or untreated, choice)
         known |= {"tried": tuple(tried)}
-        best = winner or _best(tried, choice)
+        best = winner or best_trial(tried, choice)
         if best is None:
             return self._ended(Outcome.NOT_BETTER, known)
         gain = self._prove(best, choice)
@@ -194,8 +208,8 @@ class Search:
 
     def _note_seed(self, tried: Sequence[Trial], best: Trial, choice: ScoreChoice) -> None:
         """Say where a fresh start alone does as well as the best treatment."""
-        for each in filter(_is_reseed, tried):
-            if _value(each, choice) >= _value(best, choice) > -math.inf:
+        for each in filter(is_reseed, tried):
+            if value_of(each, choice) >= value_of(best, choice) > -math.inf:
                 self._notes.append(
                     f"another seed alone came to {each.score(choice.name):.4g}: the start matters "
                     "here as much as any treatment"
@@ -218,7 +232,8 @@ class Search:
         """Run candidates while there is room for the proof after them.
 
         A fresh start is the third, so that it can be stopped. Once two treatments of different
-        kinds gain, room is kept for both together.
+        kinds gain, room is kept for both together; once an answer to a finding gains, what answers
+        none runs only where that leaves the proof all of its seeds.
         """
         rungs = Rungs(untreated.steps)
         changes = any(each.changes_loss for each in wanted)
@@ -227,21 +242,24 @@ class Search:
         tried: list[Trial] = []
         seed = [each for each in wanted if each.kind is Kind.SEED]
         others = [each for each in wanted if each.kind is not Kind.SEED]
-        for number, each in enumerate([*others[:2], *seed, *others[2:]]):
-            pair = _best_two(tried, untreated, choice)
-            if not self._has_room(extra=1.0 if len(pair) == 2 else 0.0):
-                self._notes.append(
-                    f"the budget left no room for {len(others) + len(seed) - number} candidates"
-                )
-                break
+        left_out = 0
+        for each in [*others[:2], *seed, *others[2:]]:
+            pair = best_two(tried, untreated, choice)
+            is_answered = any(map(answers, gaining(tried, untreated, choice)))
+            is_extra = is_answered and not each.answers and each.kind is not Kind.SEED
+            kept = FULL_PROOF if is_extra else 2.0 * self._settings.seeds
+            if not self._has_room(kept + (len(pair) == 2)):
+                left_out += 1
+                continue
             tried.append(self._try(each, rungs, pace))
             self._say(f"{each.label}: {outcome_of(tried[-1], choice)}")
+        if left_out:
+            self._notes.append(f"the budget left no room for {count(left_out, 'candidate')}")
         return tried
 
-    def _has_room(self, *, extra: float) -> bool:
-        budget = self._settings.budget.runs(self._cpu_s)
-        proof = 2.0 * self._settings.seeds
-        return affordable([*self._spent, proof, extra], budget)
+    def _has_room(self, kept: float) -> bool:
+        """Whether one more run leaves so many."""
+        return affordable([*self._spent, kept], self._settings.budget.runs(self._cpu_s))
 
     def _affordable_seeds(self) -> int:
         budget = self._settings.budget.runs(self._cpu_s)
@@ -270,12 +288,36 @@ class Search:
         self, tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice
     ) -> list[Trial]:
         """Run the best two of different kinds together, if both gain."""
-        pair = _best_two(tried, untreated, choice)
-        if len(pair) < 2 or not self._has_room(extra=0.0):
+        pair = best_two(tried, untreated, choice)
+        if len(pair) < 2 or not self._has_room(2.0 * self._settings.seeds):
             return []
         trial = self._run(*pair[0].treatments, *pair[1].treatments)
         self._say(f"{trial.label}: {outcome_of(trial, choice)}")
         return [trial]
+
+    def _final(self, near: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> Trial | None:
+        """Return the winner; of several that one seed cannot tell apart, the best of more seeds.
+
+        Seeds that had a part in choosing have none in the proof.
+        """
+        room = (
+            self._settings.budget.runs(self._cpu_s) - sum(self._spent) - 2.0 * self._settings.seeds
+        )
+        near = near[: max(1, int(room))]
+        if len(near) < 2:
+            return near[0] if near else None
+        seeds = min(REPEATS, int(room / len(near)))
+        means = []
+        for each in near:
+            values = [value_of(each, choice)]
+            for number in range(seeds):
+                again = self._run(*each.treatments, offset=RESEED + 1 + number)
+                values.append(value_of(again, choice))
+            means.append(fmean(values))
+            mean = -means[-1] if choice.is_less_better else means[-1]
+            self._say(f"{each.label}: {mean:.4g} on average of {seeds + 1} seeds")
+        best = best_of(means, choice.better(untreated.score(choice.name)))
+        return near[best or 0]
 
     def _prove(self, winner: Trial, choice: ScoreChoice) -> Gain:
         """Run winner and untreated on fresh seeds, to their ends.
@@ -286,8 +328,8 @@ class Search:
         seeds = self._affordable_seeds()
         for number in range(seeds):
             offset = FIRST_FRESH + number
-            treated.append(_final(self._run(*winner.treatments, offset=offset), choice))
-            untreated.append(_final(self._run(offset=offset), choice))
+            treated.append(final_of(self._run(*winner.treatments, offset=offset), choice))
+            untreated.append(final_of(self._run(offset=offset), choice))
             self._say(
                 f"fresh seed {number + 1} of {seeds}: {winner.label} "
                 f"{treated[-1]:.4g}, untreated {untreated[-1]:.4g}"
@@ -320,62 +362,3 @@ def _at_rungs(rungs: Rungs, trial: Trial, choice: ScoreChoice) -> dict[int, floa
     return {
         step: choice.better(value) if value is not None else None for step, value in found.items()
     }
-
-
-def _value(trial: Trial, choice: ScoreChoice) -> float:
-    """Return the score of a trial, the better the greater; -inf where it did not get to its end."""
-    if trial.stopped_at is not None or trial.exit_code:
-        return -math.inf
-    return choice.better(trial.score(choice.name))
-
-
-def _final(trial: Trial, choice: ScoreChoice) -> float:
-    has_ended = trial.exit_code == 0 and trial.stopped_at is None
-    return trial.score(choice.name) if has_ended else math.nan
-
-
-def _is_reseed(trial: Trial) -> bool:
-    return any(each.kind is Kind.SEED for each in trial.treatments)
-
-
-def _best(tried: Sequence[Trial], choice: ScoreChoice) -> Trial | None:
-    """Return the best candidate that came to its end, better than untreated or not."""
-    ended = [each for each in tried if _value(each, choice) > -math.inf and not _is_reseed(each)]
-    return max(ended, key=lambda each: _value(each, choice), default=None)
-
-
-def _best_two(tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> list[Trial]:
-    """Return the best two that gain and that are of different kinds; fewer where there are none.
-
-    Other activations ask for another start: where nothing else gains, that one goes with them.
-    """
-    start = choice.better(untreated.score(choice.name))
-    gaining = [each for each in tried if _value(each, choice) > start and not _is_reseed(each)]
-    best: dict[Kind, Trial] = {}
-    for each in sorted(gaining, key=lambda trial: -_value(trial, choice)):
-        best.setdefault(each.treatments[0].kind, each)
-    starts = [each for each in tried if each.treatments[0].kind is Kind.INITIALISE]
-    if list(best) == [Kind.SWAP]:
-        return [best[Kind.SWAP], *starts[:1]]
-    return list(best.values())[:2]
-
-
-def _winner(tried: Sequence[Trial], untreated: Trial, choice: ScoreChoice) -> Trial | None:
-    """Return the best candidate that gains.
-
-    On one seed the best of many is often the luckiest: one of which a part answers nothing that was
-    found has to gain a quarter more than the best that does.
-    """
-    running = [each for each in tried if not _is_reseed(each)]
-    start = choice.better(untreated.score(choice.name))
-    answering = [each for each in running if all(part.answers for part in each.treatments)]
-    best, likely = (_first_best(each, start, choice) for each in (running, answering))
-    if best is None or likely is None or start == -math.inf:
-        return best
-    is_enough = _value(likely, choice) - start >= ENOUGH * (_value(best, choice) - start)
-    return likely if is_enough else best
-
-
-def _first_best(trials: Sequence[Trial], start: float, choice: ScoreChoice) -> Trial | None:
-    index = best_of([_value(each, choice) for each in trials], start)
-    return trials[index] if index is not None else None

@@ -123,18 +123,32 @@ def test_two_treatments_that_both_help_are_tried_together(monkeypatch):
     assert {each.kind for each in cure.winner} == {Kind.RATE, Kind.WARM_UP}
 
 
-@pytest.mark.parametrize(("luck", "wins"), [(0.05, Kind.TRAIN_MODE), (0.2, Kind.INITIALISE)])
-def test_a_little_luck_is_no_match_for_what_answers_a_finding(monkeypatch, luck, wins):
+@pytest.mark.parametrize(("elsewhere", "wins"), [(-0.1, Kind.TRAIN_MODE), (0.05, Kind.INITIALISE)])
+def test_what_was_lucky_on_one_seed_loses_on_more(monkeypatch, elsewhere, wins):
     def score(kinds, treatments, offset):
         both = {Kind.TRAIN_MODE, Kind.INITIALISE} <= kinds
-        gain = 0.3 * (Kind.TRAIN_MODE in kinds) + (0.3 + luck) * (Kind.INITIALISE in kinds)
+        more = elsewhere if offset else 0.05
+        gain = 0.3 * (Kind.TRAIN_MODE in kinds) + (0.3 + more) * (Kind.INITIALISE in kinds)
         return 0.2 + gain * (not both) + noise(offset)
 
-    place = {"file": "a.py", "line": 1}
-    cure, _ = search(
-        monkeypatch, MadeUpStage(score), Code.EVAL_WHILE_TRAINING, survey={"model": {"call": place}}
-    )
+    survey = {"model": {"call": {"file": "a.py", "line": 1}}}
+    stage = MadeUpStage(score)
+    cure, said = search(monkeypatch, stage, Code.EVAL_WHILE_TRAINING, survey=survey)
     assert [each.kind for each in cure.winner] == [wins]
+    assert cure.spent <= 24
+    repeats = {offset for _, offset in stage.runs if engine.RESEED < offset < engine.FIRST_FRESH}
+    assert repeats == {engine.RESEED + 1, engine.RESEED + 2}
+    assert any("on average of 3 seeds" in line for line in said)
+
+
+def test_what_answers_nothing_leaves_the_proof_its_seeds(monkeypatch):
+    def score(kinds, treatments, offset):
+        return 0.2 + 0.5 * (Kind.ZERO_GRADIENTS in kinds) + noise(offset)
+
+    cure, _ = search(monkeypatch, MadeUpStage(score), Code.GRADIENTS_KEPT, budget=Budget(18))
+    assert [each.kind for each in cure.winner] == [Kind.ZERO_GRADIENTS]
+    assert len(cure.gain.treated) == engine.MOST_SEEDS
+    assert any("the budget left no room for" in note for note in cure.notes)
 
 
 def test_another_activation_is_tried_with_another_start_too(monkeypatch):
