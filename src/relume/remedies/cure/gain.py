@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from relume.remedies.cure.score import ScoreChoice
 
 CONFIDENCE = 0.95
-_NORMAL = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,12 @@ class Gain:
         return self.high < 0
 
 
-def measure_gain(treated: Sequence[float], untreated: Sequence[float], choice: ScoreChoice) -> Gain:
+def measure_gain(
+    treated: Sequence[float],
+    untreated: Sequence[float],
+    choice: ScoreChoice,
+    confidence: float = CONFIDENCE,
+) -> Gain:
     """Return the gain, the better direction positive.
 
     With finite scores it is the mean difference of pairs, and the interval is Student's. Where
@@ -52,6 +57,7 @@ def measure_gain(treated: Sequence[float], untreated: Sequence[float], choice: S
         treated: Scores on fresh seeds.
         untreated: Scores on the same seeds.
         choice: The score.
+        confidence: Of the interval, in (0, 1).
 
     Example:
         >>> accuracy = ScoreChoice("accuracy", False, "")
@@ -69,14 +75,16 @@ def measure_gain(treated: Sequence[float], untreated: Sequence[float], choice: S
     finished = [sum(map(math.isfinite, each)) for each in pairs]
     n = len(pairs[0])
     if finished[0] < n or finished[1] < n:
-        gain, low, high = newcombe(finished[0], n, finished[1], n)
+        gain, low, high = newcombe(finished[0], n, finished[1], n, confidence)
         return Gain(*pairs, gain, low, high, of_finished=True)
     differences = [choice.gain(a, b) for a, b in zip(*pairs, strict=True)]
-    return Gain(*pairs, *student(differences))
+    return Gain(*pairs, *student(differences, confidence))
 
 
-def student(differences: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean and its 95 % interval; without one from fewer than two differences."""
+def student(
+    differences: Sequence[float], confidence: float = CONFIDENCE
+) -> tuple[float, float, float]:
+    """Return the mean and its interval; without one from fewer than two differences."""
     n = len(differences)
     mean = sum(differences) / n if n else math.nan
     if n < 2:
@@ -84,33 +92,36 @@ def student(differences: Sequence[float]) -> tuple[float, float, float]:
     from scipy.stats import t
 
     variance = sum((each - mean) ** 2 for each in differences) / (n - 1)
-    half = float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * math.sqrt(variance / n)
+    half = float(t.ppf(0.5 + confidence / 2, n - 1)) * math.sqrt(variance / n)
     return mean, mean - half, mean + half
 
 
-def newcombe(first: int, of_first: int, second: int, of_second: int) -> tuple[float, float, float]:
-    """Return the difference of two shares and its 95 % interval.
+def newcombe(
+    first: int, of_first: int, second: int, of_second: int, confidence: float = CONFIDENCE
+) -> tuple[float, float, float]:
+    """Return the difference of two shares and its interval.
 
     Example:
         >>> [round(each, 2) for each in newcombe(56, 70, 48, 80)]  # Newcombe's example (a)
         [0.2, 0.05, 0.33]
     """
     one, other = first / of_first, second / of_second
-    low_one, high_one = wilson(first, of_first)
-    low_other, high_other = wilson(second, of_second)
+    low_one, high_one = wilson(first, of_first, confidence)
+    low_other, high_other = wilson(second, of_second, confidence)
     below = math.hypot(one - low_one, high_other - other)
     above = math.hypot(high_one - one, other - low_other)
     return one - other, one - other - below, one - other + above
 
 
-def wilson(count: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share.
+def wilson(count: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the interval of a share.
 
     Example:
         >>> [round(each, 3) for each in wilson(0, 10)]
         [0.0, 0.278]
     """
-    square = _NORMAL**2
+    normal = NormalDist().inv_cdf(0.5 + confidence / 2)
+    square = normal**2
     middle = (2 * count + square) / (2 * (n + square))
-    half = _NORMAL * math.sqrt(square + 4 * count * (1 - count / n)) / (2 * (n + square))
+    half = normal * math.sqrt(square + 4 * count * (1 - count / n)) / (2 * (n + square))
     return middle - half, middle + half
