@@ -1,15 +1,16 @@
 """Bring the outputs that the pages show up to date: ``python -m docs.outputs [--slow] [PAGE ...]``.
 
 Every block is run as the tests run it; each line shown is replaced by the printed one that differs
-from it in its numbers alone. Nothing else is written: a block whose output has other lines is an
-error, and its page is mended by hand. ``--slow`` runs, and compares, only the pages with commands
-that the tests leave out as slow; it writes nothing.
+from it in its numbers alone, the first by the first of them. Nothing else is written: a block whose
+output has other lines is an error, and its page is mended by hand. ``--slow`` runs, and compares,
+only the pages with commands that the tests leave out as slow; it writes nothing.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict, deque
 from pathlib import Path
 
 from docs.blocks import CODE_OF, PAGES, BlockError, Session, blocks, shape, written_pages
@@ -56,13 +57,17 @@ def _followed(path: Path) -> str:
 def _renewed(shown: str, printed: dict[str, str]) -> str:
     """Return a block with the lines of each command as they were printed."""
     lines: list[str] = []
-    now: dict[str, str] = {}
+    now: defaultdict[str, deque[str]] = defaultdict(deque)
     for line in shown.splitlines():
         command = line.removeprefix("$ ")
         if line.startswith("$ "):
-            now = {shape(each): each for each in printed.get(command, "").splitlines()}
-            now = {} if command == CODE_OF else now
-        lines.append(line if line.startswith("$ ") else now.get(shape(line), line))
+            now.clear()
+            for each in printed.get(command, "").splitlines() if command != CODE_OF else ():
+                now[shape(each)].append(each)
+            lines.append(line)
+        else:
+            same = now[shape(line)]
+            lines.append(same.popleft() if same else line)
     return "\n".join(lines) + "\n"
 
 

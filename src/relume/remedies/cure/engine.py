@@ -205,7 +205,8 @@ class Search:
         more = len(candidates(case, allows_model=True)) - count
         if more > 0:
             self._notes.append(
-                f"{more} further candidates change the model; --allow model tries them"
+                f"{count(more, 'further candidate')} would change the model; --allow model has "
+                "them tried"
             )
 
     def _note_seed(self, tried: Sequence[Trial], best: Trial, choice: ScoreChoice) -> None:
