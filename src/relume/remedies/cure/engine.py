@@ -201,8 +201,8 @@ class Search:
         self._cpu_s, self._steps = trial.cpu_s, trial.steps
         return trial
 
-    def _note_forbidden(self, case: Case, count: int) -> None:
-        more = len(candidates(case, allows_model=True)) - count
+    def _note_forbidden(self, case: Case, allowed: int) -> None:
+        more = len(candidates(case, allows_model=True)) - allowed
         if more > 0:
             self._notes.append(
                 f"{count(more, 'further candidate')} would change the model; --allow model has "

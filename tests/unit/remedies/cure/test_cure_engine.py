@@ -188,6 +188,15 @@ def test_a_better_seed_is_no_cure_and_is_told(monkeypatch):
     )
 
 
+def test_candidates_that_would_change_the_model_are_counted(monkeypatch):
+    survey = {"activations": [{"function": "sigmoid", "place": None, "made": None}]}
+    cure, _ = search(
+        monkeypatch, MadeUpStage(helped_by_rate), Code.VANISHING_GRADIENT, survey=survey
+    )
+    note = "1 further candidate would change the model; --allow model has them tried"
+    assert note in cure.notes
+
+
 def test_without_any_run_that_ends_there_is_no_proof(monkeypatch):
     def score(kinds, treatments, offset):
         return math.nan if treatments else 0.5
