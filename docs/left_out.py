@@ -3,7 +3,7 @@
 SLOW: dict[tuple[str, str], str] = {
     (
         "tutorial.md",
-        r"relume cure --metric-regex 'accuracy (\S+)' --budget 12 -- python train.py --lr 0.3",
+        r"relume cure --metric-regex 'accuracy (\S+)' --budget 12 train.py --lr 0.3",
     ): "it runs the training a dozen times",
     ("guides/fit.md", "relume fit images.npz --epochs 1 --no-repair"): "seconds; tested apart",
     ("guides/fit.md", "relume fit sequences.npz --epochs 1 --no-repair"): "seconds; tested apart",
@@ -19,7 +19,7 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("guides/live.md", "relume live --port 8421 --open"): "a server; its own tests start it",
     ("guides/live.md", "relume live relume-train --terminal"): "shown below, with its output",
     ("index.md", "pip install ."): "the tests run in an environment where it is installed",
-    ("index.md", r"relume cure --metric-regex 'accuracy (\S+)' -- python train.py"): (
+    ("index.md", r"relume cure --metric-regex 'accuracy (\S+)' train.py"): (
         "two dozen runs; the tutorial has one of them, with its output"
     ),
     ("guides/run.md", "relume run -- torchrun --nproc-per-node 2 train.py"): (
@@ -27,7 +27,7 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ),
     (
         "guides/cure.md",
-        r"relume cure --metric-regex 'accuracy (\S+)' -- python train.py --epochs 8",
+        r"relume cure --metric-regex 'accuracy (\S+)' train.py --epochs 8",
     ): "two dozen runs; the tutorial has one of them, with its output",
 }
 """By page and command, or first line of a block: run by nobody."""

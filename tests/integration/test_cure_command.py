@@ -41,7 +41,7 @@ def test_a_broken_script_is_cured_and_its_diff_applies(tmp_path):
     temporary.mkdir()
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
     done = relume_cold(
-        *CURE, "--json", "--diff", "cure.diff", "--", sys.executable, "train.py",
+        *CURE, "--json", "--diff", "new/cure.diff", "train.py",
         cwd=tmp_path, env={"TMPDIR": str(temporary)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -51,14 +51,14 @@ def test_a_broken_script_is_cured_and_its_diff_applies(tmp_path):
     assert [each["kind"] for each in said["cure"]] == ["squeeze"]
     assert said["gain"]["low"] > 0
     assert said["untreated"]["score"] < 0.1
-    assert "diff: cure.diff; git apply cure.diff" in done.stderr
+    assert "diff: new/cure.diff; git apply new/cure.diff" in done.stderr
     assert script.read_text() == SCRIPT  # nothing is edited unasked
     assert {each.name for each in tmp_path.iterdir()} == {
-        ".git", "train.py", "cure.diff", "temporary",
+        ".git", "train.py", "new", "temporary",
     }  # fmt: skip
     assert list(temporary.glob("relume*")) == []
 
-    subprocess.run(["git", "apply", "cure.diff"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "apply", "new/cure.diff"], cwd=tmp_path, check=True)
     assert "criterion( model(x).squeeze(1), y )  # (60, 1)" in script.read_text()
     again = subprocess.run(
         [sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -107,7 +107,7 @@ def test_the_first_screen_says_what_is_wrong_and_what_to_do(browser, document, t
         bottoms = [each.bounding_box() for each in wanted]
         assert max(box["y"] + box["height"] for box in bottoms) <= SCREEN["height"]
         assert page.locator(".command code").all_inner_texts() == [
-            "relume cure -- python train.py", "relume run --repair train.py",
+            "relume cure train.py", "relume run --repair train.py",
         ]  # fmt: skip
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         assert "train.py:12" in page.locator("#finding-1").inner_text()
@@ -254,7 +254,7 @@ def test_a_place_can_be_copied(browser, document, tmp_path):
             has_text="copied"
         ).wait_for()
         assert visit.page.evaluate("navigator.clipboard.readText()") == (
-            "relume cure -- python train.py"
+            "relume cure train.py"
         )
 
 
@@ -275,7 +275,7 @@ def test_hostile_words_in_every_new_place_stay_text(browser, run, tmp_path):
         assert page.locator("img").evaluate_all("all => all.every(i => i.src.startsWith('data:'))")
         assert HOSTILE in page.locator("#finding-1").inner_text()
         assert page.locator(".command code").first.inner_text() == (
-            "relume cure -- python '" + HOSTILE + ".py'"
+            "relume cure '" + HOSTILE + ".py'"
         )
         assert visit.faults == []
 

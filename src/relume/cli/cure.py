@@ -13,15 +13,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from relume.cli.target import (
+    TARGET_USAGE,
+    Kind,
+    Target,
+    command_of,
+    nothing_to_run,
+    split_target,
+)
 from relume.errors import OutputError, SettingsError, UserError
-from relume.files import check_possible
+from relume.files import check_possible, whole_file, writing_to
 
 if TYPE_CHECKING:
     from relume.remedies.cure.edits.diff import Patch
     from relume.remedies.cure.engine import Cure, CureSettings
 
 WATCHING = "relume.watching"
-_COMMAND = "relume.command"
+WITH_VALUE = (
+    "--metric-regex", "--metric", "--allow", "--budget", "--seeds", "--diff", "--keep",
+)  # fmt: skip
+_TARGET = "relume.target"
 NOT_CURED, NOT_JUDGED = 4, 5
 FEWEST_SEEDS = 2
 
@@ -34,17 +45,16 @@ class Allowed(StrEnum):
 
 
 class CureCommand(TyperCommand):
-    """Reads our options, and leaves alone what comes after the two dashes."""
+    """Reads our options and leaves alone what comes after them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the person's command aside and parse our options."""
-        at = args.index("--") if "--" in args else len(args)
-        ctx.meta[_COMMAND] = args[at + 1 :]
-        return super().parse_args(ctx, args[:at])
+        """Keep the person's program aside and parse our options."""
+        ours, ctx.meta[_TARGET] = split_target(args, WITH_VALUE)
+        return super().parse_args(ctx, ours)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Show what comes after the options."""
-        return [*super().collect_usage_pieces(ctx), "-- COMMAND [ARGS]..."]
+        return [*super().collect_usage_pieces(ctx), TARGET_USAGE]
 
 
 def cure(
@@ -66,7 +76,10 @@ def cure(
         Allowed, typer.Option(help="What may change: the training, or the model too.")
     ] = Allowed.TRAINING,
     budget: Annotated[
-        str | None, typer.Option(help="In runs of yours, as 24, or processor time, as 30m. [24]")
+        str | None,
+        typer.Option(
+            help="In runs of yours, as 24, or processor time, as 30m. [24, or four a seed]"
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Fresh seeds of the proof, at least.")] = 3,
     diff: Annotated[Path | None, typer.Option(help="Write the diff into this file.")] = None,
@@ -75,24 +88,25 @@ def cure(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what came of it.")] = False,
 ) -> None:
-    """Repair a training and prove it: relume cure -- python train.py, and all of its arguments.
+    """Repair a training and prove it: relume cure train.py, and all of its own arguments.
 
-    Runs the command, unmodified, again and again: as it is, under treatments that answer what is
-    found, then the best one and no treatment on fresh seeds. Ends with the gain, its interval and
-    a diff. Whatever the program writes, it writes in every run. Exit codes: 0 cured or healthy, 4
-    no candidate beats untreated, 5 cannot be judged.
+    Also -m package.module, and any command after two dashes: -- torchrun train.py. Runs it,
+    unmodified, again and again: as it is, under treatments that answer what is found, then the
+    best one and no treatment on fresh seeds. Ends with the gain, its interval and a diff. Whatever
+    the program writes, it writes in every run. Exit codes: 0 cured or healthy, 4 no candidate
+    beats untreated, 5 cannot be judged.
     """
     from relume.remedies.cure.edits.diff import write_patch
     from relume.remedies.cure.engine import Outcome, Search
     from relume.remedies.cure.trial import Stage
 
-    command = _checked_command(ctx.meta[_COMMAND])
+    command = _checked_command(ctx.meta[_TARGET])
     settings = _settings(
         metric_regex, metric, maximise=maximise, minimise=minimise, budget=budget, seeds=seeds,
         allow=allow,
     )  # fmt: skip
-    for path in filter(None, (diff, keep)):
-        check_possible(path)
+    for folder in filter(None, (diff and diff.parent, keep)):
+        check_possible(folder)
     say = _silent if quiet else _say
     with _ending_by_signals(), _folder(keep) as folder:
         stage = Stage(command, folder, settings.wish.pattern, watching=WATCHING)
@@ -121,7 +135,7 @@ def _settings(
     seeds: int,
     allow: Allowed,
 ) -> "CureSettings":
-    from relume.remedies.cure.budget import Budget, parse_budget
+    from relume.remedies.cure.budget import DEFAULT_RUNS, Budget, parse_budget
     from relume.remedies.cure.engine import CureSettings
     from relume.remedies.cure.score import ScoreWish
 
@@ -133,7 +147,9 @@ def _settings(
         raise SettingsError(
             f"--seeds must be at least {FEWEST_SEEDS}: one has no interval; got {seeds}"
         )
-    wanted = parse_budget(budget) if budget is not None else Budget()
+    wanted = Budget(max(DEFAULT_RUNS, 4.0 * seeds))
+    if budget is not None:
+        wanted = parse_budget(budget)
     if not wanted.is_time and wanted.amount < 2 * seeds + 2:
         raise SettingsError(
             f"--budget {budget} is too small: {seeds} seeds want {2 * seeds + 2} runs at least"
@@ -147,24 +163,21 @@ def _settings(
     )
 
 
-def _checked_command(words: list[str]) -> list[str]:
+def _checked_command(target: Target | None) -> list[str]:
     """Return the person's command, its program in full; or say why it cannot be run."""
     if sys.platform == "win32":
         raise UserError("relume cure needs Linux or macOS")
-    if not words:
-        raise SettingsError("nothing to run; write relume cure -- python train.py")
-    name = words[0]
-    if shutil.which(name) is not None:
-        found = words
-    elif name in {"python", "python3"}:
-        found = [sys.executable, *words[1:]]
-    else:
-        advice = f"python {name}" if name.endswith(".py") else "look for a mistake in it"
-        raise UserError(f"no such command: {name}; {advice}")
-    script = next((each for each in found[1:] if each.endswith(".py")), None)
+    if target is None or not target.words:
+        raise nothing_to_run("cure")
+    if target.kind is not Kind.COMMAND:
+        return command_of(target, "cure")
+    name, *rest = target.words
+    if name in {"python", "python3"} and shutil.which(name) is None:
+        return [sys.executable, *rest]
+    script = next((each for each in rest if each.endswith(".py")), None)
     if script is not None and not Path(script).exists():
         raise UserError(f"no such script: {script}; look for a mistake in the path")
-    return found
+    return command_of(target, "cure")
 
 
 @contextmanager
@@ -215,11 +228,18 @@ def _write(patch: "Patch | None", diff: Path | None, *, in_place: bool) -> None:
             _say("there is no diff to write")
         return
     if diff is not None:
-        diff.write_text(patch.diff, encoding="utf-8", newline="")
+        with writing_to(diff, "--diff"):
+            diff.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(diff, "--diff") as path:
+            path.write_text(patch.diff, encoding="utf-8", newline="")
         _say(f"diff: {diff}; git apply {diff}")
     if in_place:
         for path, text in patch.files.items():
-            path.write_bytes(text)
+            place = path.resolve()
+            mode = place.stat().st_mode
+            with whole_file(place, "--diff") as new:
+                new.write_bytes(text)
+            place.chmod(mode)
             _say(f"edited: {path}")
 
 

@@ -1,20 +1,23 @@
 """``relume run``: put before a person's own command, it watches the training there."""
 
-import importlib.machinery
-import importlib.util
 import os
-import shutil
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from relume.cli.target import (
+    TARGET_USAGE,
+    Kind,
+    Target,
+    command_of,
+    name_of,
+    nothing_to_run,
+    split_target,
+)
 from relume.errors import OutputError, SettingsError, UserError
 from relume.files import check_possible
 
@@ -26,49 +29,7 @@ WATCHING = "relume.watching"
 CLOSING = "relume.cli.run_closing"
 FAIL_ON = "--fail-on"
 WITH_VALUE = ("--budget", "--every", "--out", "--fail-on", "--allow")
-NOT_SCRIPTS = frozenset(
-    {".sh", ".bash", ".ipynb", ".json", ".csv", ".txt", ".md", ".toml", ".yaml", ".yml", ".pt"}
-)
 _TARGET = "relume.target"
-
-
-class Kind(StrEnum):
-    """What stands after our options."""
-
-    SCRIPT = "script"
-    MODULE = "module"
-    COMMAND = "command"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A person's program: its name, then what belongs to it."""
-
-    kind: Kind
-    words: tuple[str, ...]
-
-
-def split_target(arguments: Sequence[str]) -> tuple[list[str], Target | None]:
-    """Split what is typed after ``relume run`` into our options and the person's program.
-
-    Example:
-        >>> split_target(["--every", "5", "train.py", "--every", "1"])[1].words
-        ('train.py', '--every', '1')
-    """
-    ours: list[str] = []
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            return ours, Target(Kind.COMMAND, tuple(words))
-        if word.startswith("-m"):
-            return ours, Target(Kind.MODULE, (*filter(None, [word[2:]]), *words))
-        if not word.startswith("-") or word == "-":
-            return ours, Target(Kind.SCRIPT, (word, *words))
-        ours.append(word)
-        if word in WITH_VALUE and words:
-            ours.append(words.pop(0))
-    return ours, None
 
 
 class RunCommand(TyperCommand):
@@ -76,12 +37,12 @@ class RunCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep the person's program aside and parse our options."""
-        ours, ctx.meta[_TARGET] = split_target(args)
+        ours, ctx.meta[_TARGET] = split_target(args, WITH_VALUE)
         return super().parse_args(ctx, ours)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Show what comes after the options."""
-        return [*super().collect_usage_pieces(ctx), "{SCRIPT | -m MODULE | -- COMMAND} [ARGS]..."]
+        return [*super().collect_usage_pieces(ctx), TARGET_USAGE]
 
 
 def run(
@@ -123,17 +84,14 @@ def run(
     """
     target: Target | None = ctx.meta[_TARGET]
     if target is None or not target.words:
-        raise SettingsError(
-            "nothing to run; write relume run train.py, relume run -m package.module or "
-            "relume run -- torchrun train.py"
-        )
+        raise nothing_to_run("run")
     _check_options(budget, every, out)
     _check_repair(budget, allow, repair=repair)
     if fail_on is not None:
         from relume.diagnosis.fail_on import parse_conditions
 
         parse_conditions(fail_on)
-    command = _command_of(target)
+    command = command_of(target, "run")
     watch = {
         "budget": budget,
         "every": every,
@@ -170,7 +128,7 @@ def _launch(
     )
     from relume.observe.run_place import RunPlace
 
-    wanted = out if out is not None else Path(f"relume-{_name(target)}")
+    wanted = out if out is not None else Path(f"relume-{name_of(target)}")
     place = RunPlace.new(wanted, is_exact=out is not None)
     settings = LaunchSettings(
         watching=WATCHING,
@@ -243,84 +201,3 @@ def _check_allow(allow: str, *, repair: bool) -> None:
         raise SettingsError("--allow says how far a repair may go; add --repair")
     if allow not in ALLOWS:
         raise SettingsError(f"--allow takes {', '.join(ALLOWS)}; got {allow!r}")
-
-
-def _command_of(target: Target) -> list[str]:
-    """Return the command with the program in full, or say why it cannot be run."""
-    from relume.observe.launch import own_python
-
-    name, *rest = target.words
-    if target.kind is Kind.COMMAND:
-        program = shutil.which(name)
-        if program is None:
-            raise UserError(f"no such command: {name}; look for a mistake in it, or for it on PATH")
-        return [name, *rest]
-    python = own_python(sys.orig_argv)
-    if sys.flags.ignore_environment or sys.flags.no_site:
-        raise SettingsError(
-            "a Python with -I, -E or -S cannot be watched; start relume without them"
-        )
-    if target.kind is Kind.MODULE:
-        _check_module(name)
-        return [*python, "-m", name, *rest]
-    _check_script(name)
-    return [*python, name, *rest]
-
-
-def _check_script(name: str) -> None:
-    path = Path(name)
-    if not path.exists():
-        advice = "look for a mistake in the path"
-        if shutil.which(name):
-            advice = f"for a command, write relume run -- {name}"
-        raise UserError(f"no such script: {name}; {advice}")
-    if path.is_dir():
-        if not (path / "__main__.py").is_file():
-            raise UserError(f"{name} is a folder without a __main__.py; name a script in it")
-    elif path.suffix in NOT_SCRIPTS or _is_binary(path):
-        raise UserError(
-            f"{name} is not a Python script; for another program, write relume run -- PROGRAM"
-        )
-
-
-def _is_binary(path: Path) -> bool:
-    """Whether a file is neither text nor what Python can run besides: a zip file, bytecode."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4096)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    is_runnable = start.startswith((b"PK", importlib.util.MAGIC_NUMBER))
-    return b"\0" in start and not is_runnable
-
-
-def _check_module(name: str) -> None:
-    """Look for a module without importing anything of the person's."""
-    path: list[str] = [str(Path.cwd()), *sys.path]
-    found: importlib.machinery.ModuleSpec | None = None
-    parts = name.split(".")
-    for index, part in enumerate(parts):
-        full = ".".join(parts[: index + 1])
-        found = _spec(full, path) if part else None
-        if found is None:
-            raise UserError(f"no module named {full or name}; look for a mistake in {name!r}")
-        path = list(found.submodule_search_locations or ())
-    if path and _spec(f"{name}.__main__", path) is None:
-        raise UserError(f"{name} is a package without a __main__; name a module in it")
-
-
-def _spec(name: str, path: Sequence[str]) -> importlib.machinery.ModuleSpec | None:
-    found = importlib.machinery.PathFinder.find_spec(name, path)
-    if found is not None or "." in name:
-        return found
-    return importlib.util.find_spec(name)  # built in, or where an editable install says
-
-
-def _name(target: Target) -> str:
-    """Return what the run is called by: its script, its module, or its command."""
-    if target.kind is Kind.MODULE:
-        parts = target.words[0].split(".")
-        return next(part for part in reversed(parts) if part != "__main__" or len(parts) == 1)
-    scripts = [word for word in target.words if word.endswith(".py")]
-    named = scripts[0] if target.kind is Kind.COMMAND and scripts else target.words[0]
-    return Path(named).resolve().stem or "run"

@@ -149,7 +149,7 @@ def _commands(findings: Sequence[ShownFinding], script: Script) -> tuple[tuple[s
         return ()
     name = shlex.quote(script.name)
     curing = (
-        f"relume cure -- python {name}",
+        f"relume cure {name}",
         "reruns it under treatments, proves the best one on fresh seeds, prints the diff",
     )
     repairing = (f"relume run --repair {name}", "repairs it while it trains, undoes what fails")

@@ -116,14 +116,14 @@ def test_reasons_are_told_once_with_every_code():
 )
 def test_commands_are_quoted(script, name):
     assert [command for command, _ in told(found("RLM304"), script=script).commands] == [
-        f"relume cure -- python {name}",
+        f"relume cure {name}",
         f"relume run --repair {name}",
     ]
 
 
 def test_a_run_that_was_repaired_is_not_told_to_be_repaired():
     said = told(found("RLM304"), script=Script("watch", "train.py", is_repaired=True))
-    assert [command for command, _ in said.commands] == ["relume cure -- python train.py"]
+    assert [command for command, _ in said.commands] == ["relume cure train.py"]
 
 
 @pytest.mark.parametrize("name", ["--out=x.py", "a\nb.py", "torchrun"])
