@@ -253,9 +253,7 @@ def test_a_place_can_be_copied(browser, document, tmp_path):
         visit.page.get_by_role("button", name="copy relume cure").filter(
             has_text="copied"
         ).wait_for()
-        assert visit.page.evaluate("navigator.clipboard.readText()") == (
-            "relume cure train.py"
-        )
+        assert visit.page.evaluate("navigator.clipboard.readText()") == ("relume cure train.py")
 
 
 def test_hostile_words_in_every_new_place_stay_text(browser, run, tmp_path):

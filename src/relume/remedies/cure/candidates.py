@@ -107,8 +107,8 @@ PROPOSERS: Mapping[Code, tuple[Proposer, ...]] = {
 """By finding: what may answer it, the likeliest first."""
 
 ALWAYS: tuple[Proposer, ...] = (
-    of_optimizers.lower_decay, of_models.draw_anew, of_optimizers.clip, of_optimizers.lower_rates,
-    of_optimizers.higher_rates,
+    of_heads.skip_bounded, of_optimizers.lower_decay, of_models.draw_anew, of_optimizers.clip,
+    of_optimizers.lower_rates, of_optimizers.higher_rates,
 )  # fmt: skip
 """What may help whatever was found."""
 

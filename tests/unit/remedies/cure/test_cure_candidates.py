@@ -255,6 +255,18 @@ def test_answers_take_turns_and_what_may_always_help_comes_before_a_third_of_a_k
     assert places[0] < labels.index("He initialisation") < places[1]
 
 
+def test_what_bounds_the_output_is_left_out_once_whatever_was_found():
+    found = candidates(
+        case(finding(Code.PLATEAU), loss=loss_of("mse_loss", "tanh")), allows_model=False
+    )
+    places = [i for i, each in enumerate(found) if each.kind is Kind.SKIP]
+    assert len(places) == 1
+    assert found[places[0]].label == "no tanh before mse_loss"
+    assert places[0] < [each.kind for each in found].index(Kind.CLIP)
+    needed = loss_of("binary_cross_entropy", "sigmoid")
+    assert Kind.SKIP not in kinds(case(finding(Code.PLATEAU), loss=needed))
+
+
 def test_a_raised_rate_is_by_how_far_updates_are_from_usual():
     low = finding(Code.RATE_TOO_LOW, update_ratio=3e-7)
     factors = [
