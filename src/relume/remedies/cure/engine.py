@@ -47,8 +47,6 @@ BEYOND_DOUBT = 0.999
 """Confidence by which a proof ends before its last seed."""
 REPEATS = 2
 """Further seeds of those that one seed cannot tell apart."""
-FULL_PROOF = 2.0 * (MOST_SEEDS + REPEATS)
-"""Runs of a proof with all seeds, and of two candidates that were repeated before it."""
 
 
 class Outcome(StrEnum):
@@ -235,8 +233,7 @@ class Search:
         """Run candidates while there is room for the proof after them.
 
         A fresh start is the third, so that it can be stopped. Once two treatments of different
-        kinds gain, room is kept for both together; once an answer to a finding gains, what answers
-        none runs only where that leaves the proof all of its seeds.
+        kinds gain, room is kept for both together.
         """
         rungs = Rungs(untreated.steps)
         changes = any(each.changes_loss for each in wanted)
@@ -249,8 +246,7 @@ class Search:
         for each in [*others[:2], *seed, *others[2:]]:
             pair = best_two(tried, untreated, choice)
             is_answered = any(map(answers, gaining(tried, untreated, choice)))
-            is_extra = is_answered and not each.answers and each.kind is not Kind.SEED
-            kept = FULL_PROOF if is_extra else 2.0 * self._settings.seeds
+            kept = self._kept_from(each) if is_answered else 2.0 * self._settings.seeds
             if not self._has_room(kept + (len(pair) == 2)):
                 left_out += 1
                 continue
@@ -259,6 +255,19 @@ class Search:
         if left_out:
             self._notes.append(f"the budget left no room for {count(left_out, 'candidate')}")
         return tried
+
+    def _kept_from(self, treatment: Treatment) -> float:
+        """Return the runs that are kept from a treatment once an answer to a finding gains.
+
+        The proof gets all of its seeds, or half of the budget; what answers nothing leaves room for
+        repeats besides.
+        """
+        least = 2.0 * self._settings.seeds
+        if treatment.kind is Kind.SEED:
+            return least
+        half = self._settings.budget.runs(self._cpu_s) / 2
+        kept = max(least, min(2.0 * MOST_SEEDS, half))
+        return kept if treatment.answers else kept + 2.0 * REPEATS
 
     def _has_room(self, kept: float) -> bool:
         """Whether one more run leaves so many."""

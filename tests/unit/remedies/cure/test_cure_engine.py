@@ -151,14 +151,19 @@ def test_a_proof_ends_early_only_beyond_doubt(monkeypatch, wobble, seeds):
     assert len(cure.gain.treated) == seeds
 
 
-def test_what_answers_nothing_leaves_the_proof_its_seeds(monkeypatch):
+@pytest.mark.parametrize(
+    ("code", "kind", "runs"),
+    [(Code.GRADIENTS_KEPT, Kind.ZERO_GRADIENTS, 18), (Code.RATE_TOO_HIGH, Kind.CLIP, 24)],
+)
+def test_once_an_answer_gains_the_proof_keeps_its_seeds(monkeypatch, code, kind, runs):
     def score(kinds, treatments, offset):
         gain = 0.5 + 0.4 * (offset % 2)
-        return 0.2 + gain * (Kind.ZERO_GRADIENTS in kinds) + noise(offset)
+        more = 0.001 * (Kind.RATE in kinds)  # others are not stopped early, and cost whole runs
+        return 0.2 + gain * (kind in kinds) + more + noise(offset)
 
-    cure, _ = search(monkeypatch, MadeUpStage(score), Code.GRADIENTS_KEPT, budget=Budget(18))
-    assert [each.kind for each in cure.winner] == [Kind.ZERO_GRADIENTS]
-    assert len(cure.gain.treated) == engine.MOST_SEEDS
+    cure, _ = search(monkeypatch, MadeUpStage(score), code, budget=Budget(runs))
+    assert kind in {each.kind for each in cure.winner}
+    assert len(cure.gain.treated) >= engine.MOST_SEEDS - 1
     assert any("the budget left no room for" in note for note in cure.notes)
 
 
