@@ -114,7 +114,8 @@ ALWAYS: tuple[Proposer, ...] = (
 
 
 UNUSUAL: tuple[Proposer, ...] = (
-    of_optimizers.momentum, of_optimizers.lower_decay, of_models.deep_sigmoid,
+    of_heads.skip_before_logits, of_optimizers.momentum, of_optimizers.lower_decay,
+    of_models.deep_sigmoid,
 )  # fmt: skip
 """What the code shows and hardly anybody wants; it is answered where nothing was found, too."""
 

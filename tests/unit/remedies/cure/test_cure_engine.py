@@ -265,6 +265,7 @@ def test_without_findings_nothing_is_tried(monkeypatch):
     [
         ({"optimizers": [{"rate": 0.1, "decay": 0.5}]}, Kind.WEIGHT_DECAY),
         ({"optimizers": [{"rate": 0.1, "momentum": 0.99}]}, Kind.MOMENTUM),
+        ({"loss": {"function": "cross_entropy", "head": [{"function": "tanh"}]}}, Kind.SKIP),
         ({"activations": [{"function": "sigmoid", "place": n} for n in range(3)]}, Kind.SWAP),
     ],
 )
@@ -278,6 +279,12 @@ def test_without_findings_what_is_unusual_is_tried(monkeypatch, survey, kind):
     assert "nothing was found; what the code shows is unusual and was tried" in cure.notes
     if kind is Kind.SWAP:
         assert search(monkeypatch, MadeUpStage(score), survey=survey)[0].outcome is Outcome.HEALTHY
+
+
+def test_a_bounded_output_of_amounts_is_not_unusual(monkeypatch):
+    survey = {"loss": {"function": "mse_loss", "head": [{"function": "sigmoid"}]}}
+    stage = MadeUpStage(helped_by_rate)
+    assert search(monkeypatch, stage, survey=survey)[0].outcome is Outcome.HEALTHY
 
 
 def test_another_loss_is_not_judged_by_the_loss(monkeypatch):

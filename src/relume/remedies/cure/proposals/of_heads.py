@@ -38,6 +38,12 @@ def skip_bounded(case: Case) -> Iterator[Treatment]:
     yield from _skip(case, RECTIFIERS | BOUNDED, changes_loss=False)
 
 
+def skip_before_logits(case: Case) -> Iterator[Treatment]:
+    """Propose to leave out what bounds logits, which a loss takes from minus to plus infinity."""
+    if case.loss_function in NORMALISERS:
+        yield from skip_bounded(case)
+
+
 def skip_rectifier(case: Case) -> Iterator[Treatment]:
     """Propose to leave out what cuts the output off."""
     yield from _skip(case, RECTIFIERS, changes_loss=False)
