@@ -53,7 +53,7 @@ PROPOSERS: Mapping[Code, tuple[Proposer, ...]] = {
     Code.BOUNDED_LOGITS: (of_heads.skip_bounded,),
     Code.BOUNDED_REGRESSION: (of_heads.skip_bounded, of_data.scale),
     Code.RELU_ON_OUTPUT: (of_heads.skip_rectifier,),
-    Code.BROADCAST_LOSS: (of_heads.squeeze,),
+    Code.BROADCAST_LOSS: (of_heads.squeeze, of_heads.difference),
     Code.LINEAR_STACK: (of_models.insert,),
     Code.NOT_OPTIMISED: (of_optimizers.add_parameters,),
     Code.NO_GRADIENT: (of_heads.skip_rectifier, of_models.reset),

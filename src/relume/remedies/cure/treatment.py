@@ -36,6 +36,7 @@ class Kind(StrEnum):
     DROPOUT = "dropout"
     BATCH_NORM = "batch norm"
     SQUEEZE = "squeeze"
+    DIFFERENCE = "difference"
     PROBABILITIES = "probabilities"
     ONE_LOGIT = "one logit"
     LOG_SOFTMAX = "log-softmax"

@@ -43,6 +43,7 @@ WRITERS: Mapping[Kind, Writer] = {
     Kind.INSERT: of_activations.insert,
     Kind.NONLINEARITY: of_activations.nonlinearity,
     Kind.SQUEEZE: of_losses.squeeze,
+    Kind.DIFFERENCE: of_losses.difference,
     Kind.ONE_LOGIT: of_losses.one_logit,
     Kind.LOG_SOFTMAX: of_losses.log_softmax,
     Kind.CLASS_WEIGHTS: of_losses.class_weights,

@@ -12,6 +12,7 @@ from relume.remedies.cure.edits.source import NotLiteralError, Source
 from relume.remedies.cure.edits.sources import Edits, Sources, place_in
 from relume.remedies.cure.edits.statements import name_of_made
 from relume.remedies.cure.edits.written import Written
+from relume.remedies.cure.place import CodePlace
 from relume.remedies.cure.treatment import Treatment
 
 
@@ -24,6 +25,21 @@ def squeeze(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
     value = _side(source, call, index)
     text = f"{source.operand(value)}.squeeze({axis})"
     return [(source.path, source.replace(value, text))]
+
+
+def difference(sources: Sources, treatment: Treatment, survey: Written) -> Edits:
+    """Take the axis of length 1 away from whichever side of a subtraction has it."""
+    edits: Edits = []
+    for said in treatment.numbers["differences"]:
+        place = CodePlace.from_json(said["place"])
+        source = sources.at(place)
+        node = source.subtraction_at(place)
+        sides, shapes = (node.left, node.right), (said["left"], said["right"])
+        index = 0 if len(shapes[0]) > len(shapes[1]) else 1
+        axis = _extra_axis(shapes[index], shapes[1 - index])
+        text = f"{source.operand(sides[index])}.squeeze({axis})"
+        edits.append((source.path, source.replace(sides[index], text)))
+    return edits
 
 
 def log_softmax(sources: Sources, treatment: Treatment, survey: Written) -> Edits:

@@ -117,6 +117,21 @@ class Source:
             raise NotLiteralError(f"{place.short} is no plain call")
         return best
 
+    def subtraction_at(self, place: CodePlace) -> cst.BinaryOperation:
+        """Return the subtraction at a place, which may stand in parentheses.
+
+        Raises:
+            NotLiteralError: If there is none.
+        """
+        start, end = self.bytes_of(place)
+        for node in self.all_of(cst.BinaryOperation):
+            first, last = self.span(node)
+            around = self.text[first:start] + self.text[end:last]
+            is_there = first <= start and end <= last and not around.strip(b"() \t\r\n")
+            if is_there and isinstance(node.operator, cst.Subtract):
+                return node
+        raise NotLiteralError(f"{place.short} is no plain subtraction")
+
     def bytes_of(self, place: CodePlace) -> tuple[int, int]:
         """Return the bytes of a place."""
         starts = self.line_starts

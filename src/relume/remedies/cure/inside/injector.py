@@ -66,9 +66,7 @@ class Injector:
             for holder in (functional, torch, Tensor):
                 if hasattr(holder, name):
                     self._patch_function(holder, name, functools.partial(self._activation, name))
-        if any(type(each).root is not Listener.root for each in self._listeners):
-            for holder in (torch, Tensor):
-                self._patch_function(holder, "sqrt", self._root)
+        self._patch_operations()
         for name in LOSSES:
             self._patch_function(functional, name, functools.partial(self._loss, name))
         self._patch(nn.Module, "__init__", self._make_module)
@@ -82,6 +80,14 @@ class Injector:
             register_optimizer_step_pre_hook(self._before_update),
             register_optimizer_step_post_hook(self._after_update),
         ]
+
+    def _patch_operations(self) -> None:
+        """Patch what only some treatments ask for."""
+        if any(type(each).root is not Listener.root for each in self._listeners):
+            for holder in (torch, Tensor):
+                self._patch_function(holder, "sqrt", self._root)
+        if any(type(each).difference is not Listener.difference for each in self._listeners):
+            self._patch(Tensor, "__sub__", self._difference)
 
     def remove(self) -> None:
         """Put everything back."""
@@ -149,6 +155,20 @@ class Injector:
             for each in self._listeners:
                 value = each.root(value, place)
         return original(value, *args[1:], **named)
+
+    def _difference(self, original: Any, left: Any, right: Any) -> Any:
+        is_meant = (
+            isinstance(right, Tensor)
+            and left.shape != right.shape
+            and (left.requires_grad or right.requires_grad)
+            and torch.is_grad_enabled()
+            and is_called_by_the_person(2)
+        )
+        place = user_place(2) if is_meant else None
+        if place is not None:
+            for each in self._listeners:
+                left, right = each.difference(left, right, place)
+        return original(left, right)
 
     def _loss(self, function: str, original: Any, *args: Any, **named: Any) -> Any:
         if not self._enter("loss"):

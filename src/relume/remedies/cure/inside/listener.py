@@ -84,6 +84,10 @@ class Listener:
         """Return what stands under a square root of the person's code that is differentiated."""
         return value
 
+    def difference(self, left: Tensor, right: Tensor, place: CodePlace) -> tuple[Tensor, Tensor]:
+        """Return what the person's code subtracts, of different shapes, to be differentiated."""
+        return left, right
+
     def before_loss(self, call: LossCall) -> None:
         """Hear of a loss and, if need be, change what it is given."""
 

@@ -29,6 +29,25 @@ class Squeeze(Listener):
             call.target = target.reshape(prediction.shape)
 
 
+class Difference(Listener):
+    """Takes the axis of length 1 away that makes the two sides of a subtraction broadcast.
+
+    Args:
+        places: Of the subtractions.
+    """
+
+    def __init__(self, places: Sequence[CodePlace]) -> None:
+        self._places = places
+
+    def difference(self, left: Tensor, right: Tensor, place: CodePlace) -> tuple[Tensor, Tensor]:
+        """Take it away where both hold equally many values."""
+        if place not in self._places or left.numel() != right.numel():
+            return left, right
+        if left.ndim > right.ndim:
+            return left.reshape(right.shape), right
+        return left, right.reshape(left.shape)
+
+
 class LogSoftmax(Listener):
     """Gives a negative log-likelihood the logarithms of probabilities that it takes.
 

@@ -33,7 +33,7 @@ class Survey(Listener):
         self._makings = makings
         self._said: dict[str, Any] = {
             "optimizers": [], "activations": [], "modules": {}, "left_out": [], "schedules": {},
-            "roots": [], "has_missing": False,
+            "roots": [], "differences": [], "has_missing": False,
         }  # fmt: skip
         self._optimizers: list[Optimizer] = []
         self._rates: dict[int, float | None] = {}
@@ -86,6 +86,14 @@ class Survey(Listener):
         if _json(place) not in self._said["roots"] and bool((value == 0).any()):
             self._said["roots"].append(_json(place))
         return value
+
+    def difference(self, left: Tensor, right: Tensor, place: CodePlace) -> tuple[Tensor, Tensor]:
+        """Take down where (N, 1) and (N,) are subtracted, which gives (N, N)."""
+        said = {"place": _json(place), "left": list(left.shape), "right": list(right.shape)}
+        known = [each["place"] for each in self._said["differences"]]
+        if said["place"] not in known and _is_all_with_all(left, right):
+            self._said["differences"].append(said)
+        return left, right
 
     def loss_done(self, given: LossCall, loss: Tensor) -> None:
         """Take down the loss that is trained with, and the activations before it."""
@@ -211,3 +219,12 @@ class Survey(Listener):
 
 def _json(place: CodePlace | None) -> dict[str, Any] | None:
     return place.to_json() if place is not None else None
+
+
+def _is_all_with_all(left: Tensor, right: Tensor) -> bool:
+    """Whether two tensors of as many values, one with an axis of length 1 more, give more."""
+    if left.ndim == right.ndim or left.numel() != right.numel():
+        return False
+    longer, shorter = sorted((left.shape, right.shape), key=len, reverse=True)
+    fitting = longer[len(longer) - len(shorter) :]
+    return longer.count(1) > shorter.count(1) and fitting != shorter

@@ -9,6 +9,7 @@ from relume.remedies.cure.inside.heads import Insert, Skip, Swap
 from relume.remedies.cure.inside.listener import Listener
 from relume.remedies.cure.inside.losses import (
     ClassWeights,
+    Difference,
     LogSoftmax,
     OneLogit,
     Probabilities,
@@ -67,6 +68,9 @@ LISTENERS: Mapping[Kind, Callable[[Numbers, Makings], Listener]] = {
         math.nan if numbers["momentum"] is None else numbers["momentum"]
     ),
     Kind.SQUEEZE: lambda _numbers, _: Squeeze(),
+    Kind.DIFFERENCE: lambda numbers, _: Difference(
+        [CodePlace.from_json(each["place"]) for each in numbers["differences"]]
+    ),
     Kind.PROBABILITIES: lambda numbers, _: Probabilities(numbers["function"]),
     Kind.ONE_LOGIT: lambda _numbers, _: OneLogit(),
     Kind.LOG_SOFTMAX: lambda numbers, _: LogSoftmax(of_probabilities=numbers["of_probabilities"]),

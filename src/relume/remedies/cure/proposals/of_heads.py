@@ -125,6 +125,18 @@ def squeeze(case: Case) -> Iterator[Treatment]:
         )
 
 
+def difference(case: Case) -> Iterator[Treatment]:
+    """Propose one shape for both sides of a subtraction by hand that compares all with all."""
+    differences = case.survey.get("differences", ())
+    if differences:
+        yield Treatment(
+            kind=Kind.DIFFERENCE,
+            label="prediction and target in one shape",
+            numbers={"differences": [dict(each) for each in differences]},
+            changes_loss=True,
+        )
+
+
 def _shapes(case: Case) -> tuple[list[int], list[int]] | None:
     loss = case.survey.get("loss", {})
     prediction, target = loss.get("prediction_shape"), loss.get("target_shape")
