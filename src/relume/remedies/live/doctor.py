@@ -1,11 +1,11 @@
 """Who treats a training that runs: finds out what is wrong, treats it, and keeps what helps.
 
-One treatment at a time, judged by the later half of the losses since. Two windows after it was
-applied it is kept if it is better than the untreated course, which is extrapolated. If not, it is
-undone, and the untreated training goes on from the same state for as many steps; if the treated one
-turns out to have been better than that (which is measured now, not extrapolated), its state is put
-back. So what did not help costs the steps of its trial, and so does what is put back. After a few
-that were undone, nothing more is tried.
+One treatment at a time, judged by the later half of the losses since. What is clearly worse after
+one window is undone. After two windows it is kept if it is better than the untreated course, which
+is extrapolated. If not, it is undone, and the untreated training goes on from the same state for as
+many steps; if the treated one turns out to have been better than that (which is measured now, not
+extrapolated), its state is put back. So what did not help costs the steps of its trial, and so does
+what is put back. After a few that were undone, nothing more is tried.
 """
 
 import math
@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from relume.diagnosis.codes import RATES, SYMPTOMS
 from relume.diagnosis.engine import Diagnosis
-from relume.diagnosis.finding import Finding, Safety
+from relume.diagnosis.finding import Finding, Safety, Severity
 from relume.observe.pending import Ended
 from relume.remedies.actions import get_action, skip_nonfinite
 from relume.remedies.actions.skip_nonfinite import Skip
@@ -24,6 +25,7 @@ from relume.remedies.live.forecast import (
     FEWEST,
     LOSS,
     Judgement,
+    is_clearly_worse,
     judge_course,
     judge_measured,
     sentence_of,
@@ -44,6 +46,11 @@ CONFIDENCE = 0.975
 TREND_WINDOWS = 2
 """So many pass before a treatment: without a trend, none could be judged."""
 
+PASSING = SYMPTOMS - RATES
+"""What a training may get over by itself: the rules judge the part that they see as if it were all.
+Unless it is an error it waits until a trial takes at most a tenth of the steps so far."""
+
+MOST_OF_STEPS = 0.1
 MOST_BLOCKS = 40
 MOST_TREATMENTS, MOST_UNDONE = 16, 4
 EACH_WINDOW = 8
@@ -58,12 +65,14 @@ class _Open:
     Args:
         before: The training without it.
         began: Step at which this part of its trial began.
+        keeps_function: Whether the network computed the same right after the treatment.
         windows: Of this part.
         treated: The training with it, and its losses, while the untreated one runs.
     """
 
     before: State
     began: int
+    keeps_function: bool = True
     windows: int = 0
     treated: tuple[State, Numbers] | None = None
 
@@ -154,10 +163,15 @@ class Doctor:
             found = [each for each in found if not is_of_skipped(each)]
         if len(self.treatments) < MOST_TREATMENTS and self._undone < MOST_UNDONE:
             for finding in found:
-                if self._treat(finding, step):
+                if self._is_due(finding) and self._treat(finding, step):
                     return
         if not found and self._is_finite():
             self._patient.good = State(self._patient)
+
+    def _is_due(self, finding: Finding) -> bool:
+        """Whether a finding may be treated yet."""
+        is_passing = finding.code in PASSING and finding.severity is not Severity.ERROR
+        return not is_passing or MOST_OF_STEPS * self._windows >= TRIAL_WINDOWS
 
     def _is_guarded(self, step: int) -> bool:
         """Whether the training goes on well beside the updates that are skipped."""
@@ -195,7 +209,8 @@ class Doctor:
             return False
         self._patient.step = step
         self.treatments.append(option.record(step))
-        self._open = _Open(before, step)
+        keeps_function = all(get_action(plan.action).keeps_function for plan in option.plans)
+        self._open = _Open(before, step, keeps_function=keeps_function)
         self._tell(f"step {step:,}: {option.finding.code}, so: {option.said}")
         return True
 
@@ -203,16 +218,22 @@ class Doctor:
         opened.windows += 1
         after = self.course.between(opened.began + (step - opened.began) // 2, step)
         is_broken = len(after[1]) > 0 and math.isnan(after[1][-1])
-        if not len(after[1]) or (opened.windows < TRIAL_WINDOWS and not is_broken):
+        if not len(after[1]):
             return
+        is_over = opened.windows >= TRIAL_WINDOWS or is_broken
         if opened.treated is not None:
-            self._compare(opened.treated, after[1], step)
+            if is_over:
+                self._compare(opened.treated, after[1], step)
             return
-        judgement = judge_course(self._before(opened.began), after, confidence=CONFIDENCE)
+        before = self._before(opened.began)
+        is_worse = opened.keeps_function and is_clearly_worse(before, after, confidence=CONFIDENCE)
+        if not (is_over or is_worse):
+            return
+        judgement = judge_course(before, after, confidence=CONFIDENCE)
         if judgement.verdict.is_kept:
             self._keep(step, judgement)
             return
-        treated = None if is_broken else (State(self._patient), after[1])
+        treated = None if is_broken or is_worse else (State(self._patient), after[1])
         opened.before.restore()
         if treated is None:
             self._undone += 1
