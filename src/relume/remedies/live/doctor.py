@@ -13,13 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from relume.diagnosis.codes import RATES, SYMPTOMS
 from relume.diagnosis.engine import Diagnosis
-from relume.diagnosis.finding import Finding, Safety, Severity
+from relume.diagnosis.finding import Finding, Safety
 from relume.observe.pending import Ended
 from relume.remedies.actions import get_action, skip_nonfinite
 from relume.remedies.actions.skip_nonfinite import Skip
-from relume.remedies.live.choice import Option, is_of_skipped, open_findings, options_for
+from relume.remedies.live.choice import Option, is_of_skipped, may_pass, open_findings, options_for
 from relume.remedies.live.course import Course, Numbers
 from relume.remedies.live.forecast import (
     FEWEST,
@@ -46,11 +45,9 @@ CONFIDENCE = 0.975
 TREND_WINDOWS = 2
 """So many pass before a treatment: without a trend, none could be judged."""
 
-PASSING = SYMPTOMS - RATES
-"""What a training may get over by itself: the rules judge the part that they see as if it were all.
-Unless it is an error it waits until a trial takes at most a tenth of the steps so far."""
-
 MOST_OF_STEPS = 0.1
+"""So far: what may pass by itself waits until a trial takes no more of them."""
+
 MOST_BLOCKS = 40
 MOST_TREATMENTS, MOST_UNDONE = 16, 4
 EACH_WINDOW = 8
@@ -170,8 +167,7 @@ class Doctor:
 
     def _is_due(self, finding: Finding) -> bool:
         """Whether a finding may be treated yet."""
-        is_passing = finding.code in PASSING and finding.severity is not Severity.ERROR
-        return not is_passing or MOST_OF_STEPS * self._windows >= TRIAL_WINDOWS
+        return not may_pass(finding) or MOST_OF_STEPS * self._windows >= TRIAL_WINDOWS
 
     def _is_guarded(self, step: int) -> bool:
         """Whether the training goes on well beside the updates that are skipped."""

@@ -210,16 +210,19 @@ def test_what_goes_back_is_given_the_whole_trial():
 
 
 @pytest.mark.parametrize(
-    ("code", "severity", "first"),
+    ("code", "severity", "evidence", "first"),
     [
-        (Code.RATE_TOO_LOW, Severity.WARNING, 100),
-        (Code.PLATEAU, Severity.WARNING, 1000),
-        (Code.PLATEAU, Severity.ERROR, 100),
+        (Code.RATE_TOO_LOW, Severity.WARNING, {}, 100),
+        (Code.RATE_TOO_LOW, Severity.WARNING, {"evaluation_fall": 0.1}, 1000),
+        (Code.PLATEAU, Severity.WARNING, {}, 1000),
+        (Code.PLATEAU, Severity.ERROR, {}, 100),
     ],
 )
-def test_what_may_pass_waits_until_a_trial_is_a_tenth_of_the_training(code, severity, first):
+def test_what_may_pass_waits_until_a_trial_is_a_tenth_of_the_training(
+    code, severity, evidence, first
+):
     _, patient = patient_with_steps()
-    doctor, _ = doctor_of(patient, finding(code, severity))
+    doctor, _ = doctor_of(patient, finding(code, severity, evidence=evidence))
     for step in range(50, 1050, 50):
         feed(doctor, step - 49, step, lambda step: 1 + 0.01 * (step % 7))
         doctor.end_window(step)
