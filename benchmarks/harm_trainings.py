@@ -49,6 +49,7 @@ class Pair:
     on: float
     is_healthy: bool = True
     noise: float | None = None
+    again: Sequence[tuple[int, int, float, float]] = ()
 
     @property
     def key(self) -> tuple[str, str, int]:

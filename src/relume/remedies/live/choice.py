@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relume.diagnosis.codes import UNIT_SYMPTOMS, Code
+from relume.diagnosis.codes import RATES, SYMPTOMS, UNIT_SYMPTOMS, Code
 from relume.diagnosis.finding import Finding, Safety, Severity
 from relume.diagnosis.rules.rate_too_high import NOT_A_NUMBER
 from relume.remedies.actions import actions_for, get_action
@@ -124,6 +124,19 @@ def options_for(finding: Finding, patient: Patient, allowed: Collection[Safety])
     is_cheap = lost <= max(FEW_STEPS, MOST_LOST * patient.step)
     is_lost = finding.code in {Code.NONFINITE_GRADIENT, Code.DIVERGING}
     return again + alone if is_cheap or is_lost else alone + again
+
+
+def may_pass(finding: Finding) -> bool:
+    """Whether a training may get over a finding by itself, or has it only if it ends now.
+
+    The rules judge the part that they see as if it were all: symptoms that are no errors, and a
+    rate that is held to be too low for no more than that the loss was still falling at the end.
+    """
+    if finding.severity is Severity.ERROR:
+        return False
+    return finding.code in SYMPTOMS - RATES or (
+        finding.code == Code.RATE_TOO_LOW and "evaluation_fall" in finding.evidence
+    )
 
 
 def is_of_skipped(finding: Finding) -> bool:

@@ -1,11 +1,11 @@
 """Who treats a training that runs: finds out what is wrong, treats it, and keeps what helps.
 
-One treatment at a time, judged by the later half of the losses since. Two windows after it was
-applied it is kept if it is better than the untreated course, which is extrapolated. If not, it is
-undone, and the untreated training goes on from the same state for as many steps; if the treated one
-turns out to have been better than that (which is measured now, not extrapolated), its state is put
-back. So what did not help costs the steps of its trial, and so does what is put back. After a few
-that were undone, nothing more is tried.
+One treatment at a time, judged by the later half of the losses since. What is clearly worse after
+one window is undone. After two windows it is kept if it is better than the untreated course, which
+is extrapolated. If not, it is undone, and the untreated training goes on from the same state for as
+many steps; if the treated one turns out to have been better than that (which is measured now, not
+extrapolated), its state is put back. So what did not help costs the steps of its trial, and so does
+what is put back. After a few that were undone, nothing more is tried.
 """
 
 import math
@@ -18,12 +18,13 @@ from relume.diagnosis.finding import Finding, Safety
 from relume.observe.pending import Ended
 from relume.remedies.actions import get_action, skip_nonfinite
 from relume.remedies.actions.skip_nonfinite import Skip
-from relume.remedies.live.choice import Option, is_of_skipped, open_findings, options_for
+from relume.remedies.live.choice import Option, is_of_skipped, may_pass, open_findings, options_for
 from relume.remedies.live.course import Course, Numbers
 from relume.remedies.live.forecast import (
     FEWEST,
     LOSS,
     Judgement,
+    is_clearly_worse,
     judge_course,
     judge_measured,
     sentence_of,
@@ -44,6 +45,9 @@ CONFIDENCE = 0.975
 TREND_WINDOWS = 2
 """So many pass before a treatment: without a trend, none could be judged."""
 
+MOST_OF_STEPS = 0.1
+"""So far: what may pass by itself waits until a trial takes no more of them."""
+
 MOST_BLOCKS = 40
 MOST_TREATMENTS, MOST_UNDONE = 16, 4
 EACH_WINDOW = 8
@@ -58,12 +62,14 @@ class _Open:
     Args:
         before: The training without it.
         began: Step at which this part of its trial began.
+        keeps_function: Whether the network computed the same right after the treatment.
         windows: Of this part.
         treated: The training with it, and its losses, while the untreated one runs.
     """
 
     before: State
     began: int
+    keeps_function: bool = True
     windows: int = 0
     treated: tuple[State, Numbers] | None = None
 
@@ -154,10 +160,14 @@ class Doctor:
             found = [each for each in found if not is_of_skipped(each)]
         if len(self.treatments) < MOST_TREATMENTS and self._undone < MOST_UNDONE:
             for finding in found:
-                if self._treat(finding, step):
+                if self._is_due(finding) and self._treat(finding, step):
                     return
         if not found and self._is_finite():
             self._patient.good = State(self._patient)
+
+    def _is_due(self, finding: Finding) -> bool:
+        """Whether a finding may be treated yet."""
+        return not may_pass(finding) or MOST_OF_STEPS * self._windows >= TRIAL_WINDOWS
 
     def _is_guarded(self, step: int) -> bool:
         """Whether the training goes on well beside the updates that are skipped."""
@@ -195,7 +205,8 @@ class Doctor:
             return False
         self._patient.step = step
         self.treatments.append(option.record(step))
-        self._open = _Open(before, step)
+        keeps_function = all(get_action(plan.action).keeps_function for plan in option.plans)
+        self._open = _Open(before, step, keeps_function=keeps_function)
         self._tell(f"step {step:,}: {option.finding.code}, so: {option.said}")
         return True
 
@@ -203,16 +214,22 @@ class Doctor:
         opened.windows += 1
         after = self.course.between(opened.began + (step - opened.began) // 2, step)
         is_broken = len(after[1]) > 0 and math.isnan(after[1][-1])
-        if not len(after[1]) or (opened.windows < TRIAL_WINDOWS and not is_broken):
+        if not len(after[1]):
             return
+        is_over = opened.windows >= TRIAL_WINDOWS or is_broken
         if opened.treated is not None:
-            self._compare(opened.treated, after[1], step)
+            if is_over:
+                self._compare(opened.treated, after[1], step)
             return
-        judgement = judge_course(self._before(opened.began), after, confidence=CONFIDENCE)
+        before = self._before(opened.began)
+        is_worse = opened.keeps_function and is_clearly_worse(before, after, confidence=CONFIDENCE)
+        if not (is_over or is_worse):
+            return
+        judgement = judge_course(before, after, confidence=CONFIDENCE)
         if judgement.verdict.is_kept:
             self._keep(step, judgement)
             return
-        treated = None if is_broken else (State(self._patient), after[1])
+        treated = None if is_broken or is_worse else (State(self._patient), after[1])
         opened.before.restore()
         if treated is None:
             self._undone += 1

@@ -70,6 +70,32 @@ def judge_course(
     return Judgement(_by_level(losses[known], after[1], confidence), reason)
 
 
+def is_clearly_worse(
+    before: tuple[Numbers, Numbers], after: tuple[Numbers, Numbers], *, confidence: float
+) -> bool:
+    """Whether losses are beyond chance above both the trend of those before and their level.
+
+    Args:
+        before: Steps and losses of blocks without the treatment.
+        after: Steps and losses of blocks with it, at least one.
+        confidence: Of both intervals, in (0, 1).
+
+    Example:
+        >>> steps = np.arange(5.0, 205, 10)
+        >>> falling = 50 / steps + 0.01 * np.cos(steps)
+        >>> [
+        ...     is_clearly_worse((steps, falling), (steps[-5:] + 50, later), confidence=0.95)
+        ...     for later in (falling[-5:], 20 * falling[-5:])
+        ... ]
+        [False, True]
+    """
+    known = before[1][np.isfinite(before[1])]
+    return (
+        judge_course(before, after, confidence=confidence).verdict.is_worse
+        and _by_level(known, after[1], confidence).is_worse
+    )
+
+
 def judge_measured(untreated: Numbers, treated: Numbers, *, confidence: float) -> Judgement:
     """Judge by losses measured without a treatment and with it, for as many steps from one state.
 

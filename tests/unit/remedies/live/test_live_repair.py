@@ -25,8 +25,8 @@ STEPS = 330
 RATE = 0.5  # ends in nan
 
 
-def finding(code, **fields):
-    return Finding(code=code, severity=Severity.ERROR, message="it is so", **fields)
+def finding(code, severity=Severity.ERROR, **fields):
+    return Finding(code=code, severity=severity, message="it is so", **fields)
 
 
 class Training:
@@ -176,15 +176,18 @@ def feed(doctor, first, last, loss):
     doctor.note([(step, loss(step), 0.1, False) for step in range(first, last + 1)])
 
 
-def test_what_is_worse_is_undone_bitwise_but_for_what_the_script_draws():
+@pytest.mark.parametrize(
+    ("code", "loss"), [(Code.RATE_TOO_HIGH, float("nan")), (Code.RATE_TOO_LOW, 3.0)]
+)
+def test_what_is_worse_is_undone_bitwise_but_for_what_the_script_draws(code, loss):
     training, patient = patient_with_steps()
-    doctor, said = doctor_of(patient, finding(Code.RATE_TOO_HIGH))
+    doctor, said = doctor_of(patient, finding(code))
     feed(doctor, 1, 100, lambda step: 1 + 0.01 * (step % 7))
     doctor.end_window(50)
     before, schedule = everything(training), training.schedule.state_dict()
     doctor.end_window(100)
     training.run(5)
-    feed(doctor, 101, 150, lambda _: float("nan"))
+    feed(doctor, 101, 150, lambda step: loss + 0.01 * (step % 7))
     drawn = torch.get_rng_state()
     doctor.end_window(150)
     assert same(everything(training), before)
@@ -193,6 +196,37 @@ def test_what_is_worse_is_undone_bitwise_but_for_what_the_script_draws():
     assert patient.standings == []
     assert doctor.treatments[0].is_kept is False
     assert "undone" in said[-1]
+
+
+def test_what_goes_back_is_given_the_whole_trial():
+    _, patient = patient_with_steps()
+    doctor, _ = doctor_of(patient, finding(Code.RATE_TOO_HIGH))
+    feed(doctor, 1, 100, lambda step: 1 + 0.01 * (step % 7))
+    feed(doctor, 101, 150, lambda step: 3 + 0.01 * (step % 7))
+    for step in (50, 100, 150):
+        doctor.end_window(step)
+    assert doctor.treatments[0].plan["first"][0]["action"] == "roll_back"
+    assert doctor.treatments[0].verdict == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "severity", "evidence", "first"),
+    [
+        (Code.RATE_TOO_LOW, Severity.WARNING, {}, 100),
+        (Code.RATE_TOO_LOW, Severity.WARNING, {"evaluation_fall": 0.1}, 1000),
+        (Code.PLATEAU, Severity.WARNING, {}, 1000),
+        (Code.PLATEAU, Severity.ERROR, {}, 100),
+    ],
+)
+def test_what_may_pass_waits_until_a_trial_is_a_tenth_of_the_training(
+    code, severity, evidence, first
+):
+    _, patient = patient_with_steps()
+    doctor, _ = doctor_of(patient, finding(code, severity, evidence=evidence))
+    for step in range(50, 1050, 50):
+        feed(doctor, step - 49, step, lambda step: 1 + 0.01 * (step % 7))
+        doctor.end_window(step)
+    assert doctor.treatments[0].step == first
 
 
 @pytest.mark.parametrize(("control", "is_kept"), [(2.0, True), (0.9, False)])
