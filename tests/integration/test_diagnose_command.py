@@ -91,8 +91,8 @@ def test_rules_are_listed_and_have_pages(tmp_path):
         (["run", "--fail-on", "fatal", "train.py"], "got 'fatal'"),
     ],
 )
-def test_a_mistake_is_one_clear_line(folder, arguments, said):
-    done = relume(*arguments, cwd=folder)
+def test_a_mistake_is_one_clear_line(folder, relume_here, arguments, said):
+    done = relume_here(*arguments, cwd=folder)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -44,8 +44,8 @@ def test_a_person_reads_a_table(folder):
         (("model", "wine", "--weight-noise", "-1"), "weight_noise must be at least 0"),
     ],
 )
-def test_mistakes_are_one_line(folder, arguments, said):
-    done = relume("examine", *arguments, cwd=folder)
+def test_mistakes_are_one_line(folder, relume_here, arguments, said):
+    done = relume_here("examine", *arguments, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -81,14 +81,14 @@ def test_json_is_the_only_thing_on_stdout(tmp_path):
     assert Path(tmp_path / described["folder"] / "report.html").is_file()
 
 
-def test_a_config_file_and_options_over_it(tmp_path):
+def test_a_config_file_and_options_over_it(tmp_path, relume_here):
     (tmp_path / "fit.toml").write_text("epochs = 3\nhidden = [7]\nlr = 0.01\n")
     done = relume("fit", "iris", "--config", "fit.toml", "--lr", "0.02", "--json", cwd=tmp_path)
     settings = read_run(tmp_path / "relume-iris" / "run.sqlite").info.settings
     assert done.returncode == 0, done.stderr
     assert (settings["epochs"], settings["hidden"], settings["lr"]) == (3, [7], 0.02)
     (tmp_path / "bad.toml").write_text("epoch = 3\n")
-    done = relume("fit", "iris", "--config", "bad.toml", cwd=tmp_path)
+    done = relume_here("fit", "iris", "--config", "bad.toml", cwd=tmp_path)
     assert done.returncode == 2
     assert "'epoch'; did you mean epochs?" in one_line(done)
 
@@ -224,31 +224,31 @@ def test_bad_input_gets_one_clear_line_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_class_seen_only_in_the_test_file(tmp_path):
+def test_a_class_seen_only_in_the_test_file(tmp_path, relume_here):
     (tmp_path / "train.csv").write_text(GOOD)
     (tmp_path / "test.csv").write_text(GOOD.replace("3.0,2,u", "3.0,2,w"))
     options = ["--target", "y", "--test", "test.csv"]
-    done = relume("fit", "train.csv", *options, cwd=tmp_path)
+    done = relume_here("fit", "train.csv", *options, cwd=tmp_path)
     assert done.returncode == 2
     line = one_line(done)
     assert "'w'" in line
     assert "test.csv" in line
 
 
-def test_a_wrong_option_is_named(tmp_path):
-    done = relume("fit", "iris", "--learning-rate", "1", cwd=tmp_path)
+def test_a_wrong_option_is_named(tmp_path, relume_here):
+    done = relume_here("fit", "iris", "--learning-rate", "1", cwd=tmp_path)
     assert done.returncode == 2
     assert "--learning-rate" in done.stderr
 
 
-def test_a_folder_that_may_not_be_written(tmp_path):
+def test_a_folder_that_may_not_be_written(tmp_path, relume_here):
     """Root may write anywhere but in /proc; anybody else is stopped by the mode."""
     if os.geteuid() == 0:
         place = Path("/proc/relume")
     else:
         place = tmp_path / "closed" / "out"
         place.parent.mkdir(mode=0o500)
-    done = relume("fit", "iris", "--out", place, cwd=tmp_path)
+    done = relume_here("fit", "iris", "--out", place, cwd=tmp_path)
     assert done.returncode == 2
     assert f"cannot write {place}" in one_line(done)
 

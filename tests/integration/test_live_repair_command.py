@@ -44,9 +44,9 @@ def test_a_missing_value_does_not_end_a_training(tmp_path):
         (["--repair", "--budget", "0.1"], "--repair goes by step counts and keeps no --budget"),
     ],
 )
-def test_options_that_make_no_sense_are_one_line(tmp_path, options, message):
+def test_options_that_make_no_sense_are_one_line(tmp_path, relume_here, options, message):
     (tmp_path / "train.py").write_text("print('never')\n")
-    done = relume_cold("run", *options, "train.py", cwd=tmp_path)
+    done = relume_here("run", *options, "train.py", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert message in done.stderr

@@ -78,10 +78,10 @@ def test_a_model_that_got_no_better_is_not_written(folder):
         (("broken", "--data", "wine", "--out", "fitted", "--overwrite"), "is not a model folder"),
     ],
 )
-def test_mistakes_are_one_line_and_write_nothing(folder, arguments, said):
+def test_mistakes_are_one_line_and_write_nothing(folder, relume_here, arguments, said):
     there = sorted(path.name for path in folder.iterdir())
     option = () if "--out" in arguments else ("--out", "new")
-    done = relume("revive", *arguments, *option, cwd=folder)
+    done = relume_here("revive", *arguments, *option, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -72,8 +72,8 @@ def test_predict_and_report_show_both(folder):
     assert "lean.: Better than ridge regression by" in " ".join(done.stdout.split())
 
 
-def test_a_mistake_is_one_line_and_leaves_nothing(folder):
-    done = relume("fit", "digits.csv", "--target", "digit,leen.", "--out", "wrong", cwd=folder)
+def test_a_mistake_is_one_line_and_leaves_nothing(folder, relume_here):
+    done = relume_here("fit", "digits.csv", "--target", "digit,leen.", "--out", "wrong", cwd=folder)
     assert done.returncode == 2
     assert "there is no column 'leen.'; did you mean 'lean.'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

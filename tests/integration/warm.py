@@ -9,6 +9,8 @@ from pathlib import Path
 
 SERVER = Path(__file__).parent / "warm_stage" / "warm_python.py"
 LIMIT_S = 300
+TRACING = "COVERAGE_PROCESS_CONFIG"
+"""The variable by which coverage reaches processes: the runs, not what they begin with."""
 
 
 class WarmPython:
@@ -22,7 +24,7 @@ class WarmPython:
     def __init__(self, *modules, environment=None):
         self._process = subprocess.Popen(
             [sys.executable, SERVER, *modules],
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
+            env=_without_tracing() | {"OMP_NUM_THREADS": "1"} | (environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -44,7 +46,7 @@ class WarmPython:
         request = {
             "folder": place or folder,
             "arguments": arguments,
-            "environment": environment or {},
+            "environment": _tracing() | (environment or {}),
             "stdout": out,
             "stderr": err,
         }
@@ -61,3 +63,11 @@ class WarmPython:
         self._process.stdin.close()
         assert self._process.wait(30) == 0
         self._process.stdout.close()
+
+
+def _tracing():
+    return {name: value for name, value in os.environ.items() if name == TRACING}
+
+
+def _without_tracing():
+    return {name: value for name, value in os.environ.items() if name != TRACING}

@@ -88,7 +88,7 @@ def test_random_tables(task):
     chosen = {"both": {"target": "label,y"}, "none": {"unsupervised": True}}
     options = DataOptions(**chosen.get(task, {"target": "y"}))
 
-    @settings(SETTINGS, max_examples=100)
+    @settings(SETTINGS, max_examples=50)
     @given(pair=twins(task), seed=st.integers(0, 1000))
     def check(pair, seed):
         assert learns_from_training_rows_only(*pair, replace(options, seed=seed))

@@ -13,6 +13,8 @@ import runpy
 import sys
 from pathlib import Path
 
+import coverage
+
 
 def become(request):
     """Take on the streams, the folder and the arguments of a request."""
@@ -26,7 +28,8 @@ def become(request):
 
 
 def run(arguments):
-    """Run a script or ``-m module`` as the main program."""
+    """Run a script or ``-m module`` as the main program, traced if the environment says so."""
+    coverage.process_startup()
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         sys.path[0] = str(Path.cwd())
