@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from relume.remedies.cure.case import Case
 from relume.remedies.cure.inside import injector as seams
 from relume.remedies.cure.inside.injector import Injector
 from relume.remedies.cure.inside.left_out import parameters_left_out
@@ -17,6 +18,7 @@ from relume.remedies.cure.inside.made import Makings
 from relume.remedies.cure.inside.seeds import Seeds
 from relume.remedies.cure.inside.survey import Survey
 from relume.remedies.cure.inside.treating import LISTENERS, listener_of
+from relume.remedies.cure.proposals.of_heads import skip_bounded
 from relume.remedies.cure.treatment import Kind, Orders, Treatment
 
 
@@ -193,14 +195,22 @@ def one_step(model, loss):
     optimizer.step()
 
 
-def test_the_survey_finds_the_head_and_skipping_it_leaves_the_hidden_one(treated, tmp_path):
-    model = []
+LOSSES = {
+    "mse_loss": lambda net: functional.mse_loss(net(torch.ones(3, 2)), torch.ones(3, 2)),
+    "": lambda net: ((net(torch.ones(3, 2)) - 1) ** 2).mean(),  # by hand
+}
 
-    def train():
-        model.append(Net())
-        one_step(model[0], lambda net: functional.mse_loss(net(torch.ones(3, 2)), torch.ones(3, 2)))
 
-    said = survey_of(tmp_path, train)
+@pytest.mark.parametrize("function", LOSSES)
+def test_the_survey_finds_the_head_and_skipping_it_leaves_the_hidden_one(
+    treated, tmp_path, function
+):
+    said = survey_of(tmp_path, lambda: one_step(Net(), LOSSES[function]))
+    assert said["loss"]["function"] == function
+    assert said["loss"]["prediction_shape"] == [3, 2]
+    (treatment,) = skip_bounded(Case((), said))
+    assert treatment.label == f"no relu before {function or 'the loss'}"
+    assert treatment.numbers["keys"] == said["loss"]["head"]
     head = said["loss"]["head"]
     assert [key["function"] for key in head] == ["relu"]
     assert len(said["activations"]) == 2
@@ -209,6 +219,24 @@ def test_the_survey_finds_the_head_and_skipping_it_leaves_the_hidden_one(treated
     treated((Kind.SKIP, {"keys": head}))
     x, net = torch.randn(9, 2), Net()
     assert torch.equal(net(x), net.second(net.first(x).clamp(min=0)))
+
+
+def test_the_survey_holds_on_to_no_graph_of_a_loss_by_hand(tmp_path):
+    def train():
+        net = Net()
+        for _ in range(3):
+            one_step(net, LOSSES[""])
+        assert survey._tags == {}
+        assert len(survey._said["activations"]) == 2
+
+    makings = Makings()
+    survey = Survey(str(tmp_path), makings)
+    injector = Injector([makings, survey])
+    injector.install()
+    try:
+        train()
+    finally:
+        injector.remove()
 
 
 def test_activations_are_swapped(treated, monkeypatch):

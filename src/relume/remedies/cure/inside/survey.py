@@ -40,6 +40,7 @@ class Survey(Listener):
         self._tags: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._models: list[nn.Module] = []
         self._steps = self._looks = self._epochs = 0
+        self._given: dict[str, Any] | None = None
         self._last_model: tuple[nn.Module, CodePlace | None] | None = None
 
     def forget(self) -> None:
@@ -71,6 +72,13 @@ class Survey(Listener):
             self._last_model = (model, place)
         return values
 
+    def after_model(self, model: nn.Module, output: Any) -> Any:
+        """Take down the activations before what a model gives: its loss may be one by hand."""
+        is_learned = isinstance(output, Tensor) and output.requires_grad
+        if self._looks < LOOKS and is_learned and torch.is_grad_enabled():
+            self._given = {"prediction_shape": list(output.shape), "head": self._head(output)}
+        return output
+
     def activation_done(self, call: ActivationCall, output: Tensor) -> None:
         """Take down an activation, and mark its output while heads are followed."""
         if self._looks >= LOOKS:
@@ -100,6 +108,7 @@ class Survey(Listener):
         if self._looks >= LOOKS or not given.is_training:
             return
         self._looks += 1
+        self._given = None
         making = self._makings.of(given.module)
         self._said["loss"] = {
             "function": given.function,
@@ -115,6 +124,7 @@ class Survey(Listener):
     def before_backward(self, loss: Tensor | None, place: CodePlace | None) -> None:
         """Take down where a loss is differentiated, and parameters that nothing trains."""
         self._said.setdefault("backward", _json(place))
+        self._take_loss_by_hand()
         if self._last_model is not None:
             self._take_model(*self._last_model)
         if loss is None or not is_looked_at(self._steps) or self._said["left_out"]:
@@ -131,6 +141,16 @@ class Survey(Listener):
                     "is_registered": self._is_registered(each),
                 }
             )
+
+    def _take_loss_by_hand(self) -> None:
+        """Take down what a loss that no function of torch computed is made of."""
+        if self._given is None:
+            return
+        by_hand = {"function": "", "place": None, "made": None, "target_shape": None}
+        self._said.setdefault("loss", by_hand | {"reduction": "mean"} | self._given)
+        self._looks += 1
+        self._given = None
+        self._tags.clear()
 
     def before_update(self, optimizer: Optimizer, place: CodePlace | None) -> None:
         """Take down where an optimizer steps, and whether its rate was written by hand."""

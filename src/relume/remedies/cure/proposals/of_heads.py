@@ -56,7 +56,7 @@ def _skip(case: Case, functions: frozenset[str], *, changes_loss: bool) -> Itera
         if name in functions and name not in needed:
             yield Treatment(
                 kind=Kind.SKIP,
-                label=f"no {name} before {case.loss_function}",
+                label=f"no {name} before {case.loss_function or 'the loss'}",
                 numbers={"keys": [dict(key)]},
                 changes_loss=changes_loss,
             )
