@@ -1,13 +1,29 @@
+import inspect
 import sys
 from importlib import import_module
 from types import SimpleNamespace
+from typing import get_args, get_type_hints
 
 import pytest
 
+from relume.cli import target
+from relume.cli.target import Kind, Target, command_of, name_of, split_target
 from relume.errors import SettingsError, UserError
 
-command = import_module("relume.cli.run")
-Kind, Target, split_target = command.Kind, command.Target, command.split_target
+WITH_VALUE = import_module("relume.cli.run").WITH_VALUE
+
+
+@pytest.mark.parametrize("name", ["run", "cure"])
+def test_options_with_a_value_are_known(name):
+    command = import_module(f"relume.cli.{name}")
+    function = getattr(command, name)
+    hints = get_type_hints(function, include_extras=True)
+    named = [
+        f"--{each.name.replace('_', '-')}"
+        for each in inspect.signature(function).parameters.values()
+        if each.kind is each.KEYWORD_ONLY and get_args(hints[each.name])[0] is not bool
+    ]
+    assert sorted(command.WITH_VALUE) == sorted(named)
 
 
 @pytest.mark.parametrize(
@@ -25,12 +41,15 @@ Kind, Target, split_target = command.Kind, command.Target, command.split_target
     ],
 )
 def test_our_options_end_where_the_program_begins(typed, ours, kind, words):
-    assert split_target(typed.split()) == (ours.split(), Target(kind, tuple(words.split())))
+    assert split_target(typed.split(), WITH_VALUE) == (
+        ours.split(),
+        Target(kind, tuple(words.split())),
+    )
 
 
 @pytest.mark.parametrize("typed", ["", "--full", "--every"])
 def test_no_program(typed):
-    assert split_target(typed.split()) == (typed.split(), None)
+    assert split_target(typed.split(), WITH_VALUE) == (typed.split(), None)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +65,7 @@ def test_no_program(typed):
     ],
 )
 def test_the_name_of_a_run(kind, words, name):
-    assert command._name(Target(kind, tuple(words.split()))) == name
+    assert name_of(Target(kind, tuple(words.split()))) == name
 
 
 def test_a_script_without_rights_to_read_is_named(tmp_path, monkeypatch):
@@ -58,7 +77,7 @@ def test_a_script_without_rights_to_read_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(UserError, match="permission denied"):
-        command._check_script(str(script))
+        command_of(Target(Kind.SCRIPT, (str(script),)), "run")
 
 
 def test_modules_are_looked_for_without_being_imported(tmp_path, monkeypatch):
@@ -68,10 +87,10 @@ def test_modules_are_looked_for_without_being_imported(tmp_path, monkeypatch):
     (pack / "train.py").touch()
     monkeypatch.chdir(tmp_path)
     for name in ("pack_of_mistakes.train", "json.tool", "timeit", "this", "sys"):
-        command._check_module(name)
+        target._check_module(name)
     assert "pack_of_mistakes" not in sys.modules
     with pytest.raises(UserError, match="without a __main__"):
-        command._check_module("pack_of_mistakes")
+        target._check_module("pack_of_mistakes")
 
 
 def test_a_python_that_cannot_be_reached_is_said(tmp_path, monkeypatch):
@@ -79,6 +98,6 @@ def test_a_python_that_cannot_be_reached_is_said(tmp_path, monkeypatch):
     script.touch()
     flags = {name: getattr(sys.flags, name) for name in dir(sys.flags) if name[0] != "_"}
     isolated = SimpleNamespace(**flags | {"ignore_environment": 1})
-    monkeypatch.setattr(command.sys, "flags", isolated)
+    monkeypatch.setattr(target.sys, "flags", isolated)
     with pytest.raises(SettingsError, match="-I, -E or -S"):
-        command._command_of(Target(Kind.SCRIPT, (str(script),)))
+        command_of(Target(Kind.SCRIPT, (str(script),)), "run")
