@@ -47,6 +47,7 @@ def loss_of(function, *functions, **more):
             loss_of("binary_cross_entropy_with_logits", "sigmoid"),
             Kind.SKIP,
         ),
+        (Code.SIGMOID_TWICE, loss_of("", "sigmoid"), Kind.SKIP),
         (Code.RELU_ON_OUTPUT, loss_of("mse_loss", "relu"), Kind.SKIP),
         (Code.DEAD_LAYER, loss_of("binary_cross_entropy", "sigmoid", "relu"), Kind.SKIP),
         (Code.NLL_WITHOUT_LOG, loss_of("nll_loss"), Kind.LOG_SOFTMAX),

@@ -28,8 +28,10 @@ IMBALANCED = 2.0
 
 
 def skip_normaliser(case: Case) -> Iterator[Treatment]:
-    """Propose to leave out what the loss applies by itself."""
-    functions = NORMALISERS.get(case.loss_function, frozenset())
+    """Propose to leave out what the loss applies by itself; one by hand, whatever it is."""
+    any_of_them = frozenset().union(*NORMALISERS.values())
+    by_hand = frozenset() if case.loss_function else any_of_them
+    functions = NORMALISERS.get(case.loss_function, by_hand)
     yield from _skip(case, functions, changes_loss=True)
 
 
