@@ -190,7 +190,7 @@ def main() -> None:
     by_name = {program.name: program for program in PROGRAMS}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cure_programs")
     parser.add_argument("names", nargs="*", metavar="NAME", help="programs to cure [all]")
-    parser.add_argument("--budget", default="12", help="of each cure [12]")
+    parser.add_argument("--budget", default="24", help="of each cure [24]")
     parser.add_argument("--jobs", type=int, default=1, help="programs at a time [1]")
     options = parser.parse_args()
     wanted = [by_name[name] for name in options.names] or list(PROGRAMS)
