@@ -95,13 +95,17 @@ def check_writable(folder: Path) -> None:
             trial.write(b"x" * 4096)
 
 
-def check_possible(folder: Path) -> None:
+def check_possible(folder: Path, option: str = "--out") -> None:
     """Try whether a folder could be made and written to, making nothing that stays.
+
+    Args:
+        folder: That is wanted.
+        option: The option with which a person chooses another place.
 
     Raises:
         OutputError: If it cannot be.
     """
-    with writing_to(folder):
+    with writing_to(folder, option):
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass

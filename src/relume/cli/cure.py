@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from relume.cli.target import (
-    TARGET_USAGE,
+    TARGET,
     Kind,
     Target,
+    TargetCommand,
     command_of,
     nothing_to_run,
-    split_target,
 )
 from relume.errors import OutputError, SettingsError, UserError
 from relume.files import check_possible, whole_file, writing_to
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from relume.remedies.cure.engine import Cure, CureSettings
 
 WATCHING = "relume.watching"
-WITH_VALUE = (
-    "--metric-regex", "--metric", "--allow", "--budget", "--seeds", "--diff", "--keep",
-)  # fmt: skip
-_TARGET = "relume.target"
 NOT_CURED, NOT_JUDGED = 4, 5
 FEWEST_SEEDS = 2
 
@@ -42,19 +37,6 @@ class Allowed(StrEnum):
 
     TRAINING = "training"
     MODEL = "model"
-
-
-class CureCommand(TyperCommand):
-    """Reads our options and leaves alone what comes after them."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the person's program aside and parse our options."""
-        ours, ctx.meta[_TARGET] = split_target(args, WITH_VALUE)
-        return super().parse_args(ctx, ours)
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Show what comes after the options."""
-        return [*super().collect_usage_pieces(ctx), TARGET_USAGE]
 
 
 def cure(
@@ -100,13 +82,15 @@ def cure(
     from relume.remedies.cure.engine import Outcome, Search
     from relume.remedies.cure.trial import Stage
 
-    command = _checked_command(ctx.meta[_TARGET])
+    command = _checked_command(ctx.meta[TARGET])
     settings = _settings(
         metric_regex, metric, maximise=maximise, minimise=minimise, budget=budget, seeds=seeds,
         allow=allow,
     )  # fmt: skip
-    for folder in filter(None, (diff and diff.parent, keep)):
-        check_possible(folder)
+    if diff is not None:
+        check_possible(diff.parent, "--diff")
+    if keep is not None:
+        check_possible(keep, "--keep")
     say = _silent if quiet else _say
     with _ending_by_signals(), _folder(keep) as folder:
         stage = Stage(command, folder, settings.wish.pattern, watching=WATCHING)
@@ -122,7 +106,7 @@ def cure(
         raise typer.Exit(code)
 
 
-cure.click_command = CureCommand  # type: ignore[attr-defined]
+cure.click_command = TargetCommand  # type: ignore[attr-defined]
 
 
 def _settings(

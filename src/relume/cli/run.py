@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from relume.cli.target import (
-    TARGET_USAGE,
+    TARGET,
     Kind,
     Target,
+    TargetCommand,
     command_of,
     name_of,
     nothing_to_run,
-    split_target,
 )
 from relume.errors import OutputError, SettingsError, UserError
 from relume.files import check_possible
@@ -28,21 +27,6 @@ if TYPE_CHECKING:
 WATCHING = "relume.watching"
 CLOSING = "relume.cli.run_closing"
 FAIL_ON = "--fail-on"
-WITH_VALUE = ("--budget", "--every", "--out", "--fail-on", "--allow")
-_TARGET = "relume.target"
-
-
-class RunCommand(TyperCommand):
-    """Reads our options and leaves alone what comes after them."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the person's program aside and parse our options."""
-        ours, ctx.meta[_TARGET] = split_target(args, WITH_VALUE)
-        return super().parse_args(ctx, ours)
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Show what comes after the options."""
-        return [*super().collect_usage_pieces(ctx), TARGET_USAGE]
 
 
 def run(
@@ -82,7 +66,7 @@ def run(
     train.py. Says at the end which units died. The program's output and exit code stay its own; we
     speak on stderr. Every Python that the program starts is watched too.
     """
-    target: Target | None = ctx.meta[_TARGET]
+    target: Target | None = ctx.meta[TARGET]
     if target is None or not target.words:
         raise nothing_to_run("run")
     _check_options(budget, every, out)
@@ -109,7 +93,7 @@ def run(
     )
 
 
-run.click_command = RunCommand  # type: ignore[attr-defined]
+run.click_command = TargetCommand  # type: ignore[attr-defined]
 
 
 def _launch(

@@ -8,13 +8,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
 
 from relume.errors import SettingsError, UserError
 
 NOT_SCRIPTS = frozenset(
     {".sh", ".bash", ".ipynb", ".json", ".csv", ".txt", ".md", ".toml", ".yaml", ".yml", ".pt"}
 )
-TARGET_USAGE = "{SCRIPT | -m MODULE | -- COMMAND} [ARGS]..."
+TARGET = "relume.target"
+"""Where the context of a command has it."""
 
 
 class Kind(StrEnum):
@@ -60,6 +64,25 @@ def split_target(
         if word in with_value and words:
             ours.append(words.pop(0))
     return ours, None
+
+
+class TargetCommand(TyperCommand):
+    """Reads our options and leaves alone the person's program, which comes after them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the person's program aside and parse our options."""
+        with_value = {
+            name
+            for each in self.params
+            if not getattr(each, "is_flag", False)
+            for name in each.opts
+        }
+        ours, ctx.meta[TARGET] = split_target(args, with_value)
+        return super().parse_args(ctx, ours)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Show what comes after the options."""
+        return [*super().collect_usage_pieces(ctx), "{SCRIPT | -m MODULE | -- COMMAND} [ARGS]..."]
 
 
 def nothing_to_run(command: str) -> SettingsError:

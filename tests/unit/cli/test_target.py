@@ -1,29 +1,22 @@
-import inspect
 import sys
-from importlib import import_module
 from types import SimpleNamespace
-from typing import get_args, get_type_hints
 
 import pytest
 
-from relume.cli import target
+from relume.cli import run, target
 from relume.cli.target import Kind, Target, command_of, name_of, split_target
 from relume.errors import SettingsError, UserError
 
-WITH_VALUE = import_module("relume.cli.run").WITH_VALUE
+VALUED = {"--every", "--out", "--budget"}
 
 
-@pytest.mark.parametrize("name", ["run", "cure"])
-def test_options_with_a_value_are_known(name):
-    command = import_module(f"relume.cli.{name}")
-    function = getattr(command, name)
-    hints = get_type_hints(function, include_extras=True)
-    named = [
-        f"--{each.name.replace('_', '-')}"
-        for each in inspect.signature(function).parameters.values()
-        if each.kind is each.KEYWORD_ONLY and get_args(hints[each.name])[0] is not bool
-    ]
-    assert sorted(command.WITH_VALUE) == sorted(named)
+@pytest.mark.parametrize("words", [["run", "--allow"], ["cure", "--metric-regex"]])
+def test_what_an_option_is_given_is_not_the_program(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run([*words, "train.py"]) == 2
+    assert "nothing to run" in capsys.readouterr().err
+    assert run([words[0], "-q", "train.py"]) == 2  # a flag is given nothing
+    assert "no such script: train.py" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -41,7 +34,7 @@ def test_options_with_a_value_are_known(name):
     ],
 )
 def test_our_options_end_where_the_program_begins(typed, ours, kind, words):
-    assert split_target(typed.split(), WITH_VALUE) == (
+    assert split_target(typed.split(), VALUED) == (
         ours.split(),
         Target(kind, tuple(words.split())),
     )
@@ -49,7 +42,7 @@ def test_our_options_end_where_the_program_begins(typed, ours, kind, words):
 
 @pytest.mark.parametrize("typed", ["", "--full", "--every"])
 def test_no_program(typed):
-    assert split_target(typed.split(), WITH_VALUE) == (typed.split(), None)
+    assert split_target(typed.split(), VALUED) == (typed.split(), None)
 
 
 @pytest.mark.parametrize(
