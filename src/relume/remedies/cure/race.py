@@ -7,7 +7,7 @@ numbers of steps, so that the same seeds give the same race on any machine.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 RUNGS = (0.25, 0.5)
@@ -88,13 +88,3 @@ def best_of(scores: Sequence[float], untreated: float) -> int | None:
         return next(i for i, score in enumerate(scores) if score >= best - 0.02 * abs(best))
     enough = untreated + SAME * (best - untreated)
     return next(i for i, score in enumerate(scores) if score >= enough)
-
-
-def affordable(costs: Iterable[float], budget: float) -> bool:
-    """Whether what was spent leaves room for one more whole run, all in runs of the untreated.
-
-    Example:
-        >>> affordable([1.0, 0.25], budget=2.5)
-        True
-    """
-    return sum(costs) + 1 <= budget

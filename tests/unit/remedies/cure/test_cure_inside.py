@@ -176,7 +176,7 @@ class Net(nn.Module):
         return self.relu(self.second(self.relu(self.first(x))))
 
 
-def survey_of(tmp_path, train):
+def surveyed(tmp_path, train):
     """Survey a training as the untreated run of a cure does."""
     makings = Makings()
     survey = Survey(str(tmp_path), makings)
@@ -186,7 +186,11 @@ def survey_of(tmp_path, train):
         train()
     finally:
         injector.remove()
-    return survey._said
+    return survey
+
+
+def survey_of(tmp_path, train):
+    return surveyed(tmp_path, train)._said
 
 
 def one_step(model, loss):
@@ -222,21 +226,16 @@ def test_the_survey_finds_the_head_and_skipping_it_leaves_the_hidden_one(
 
 
 def test_the_survey_holds_on_to_no_graph_of_a_loss_by_hand(tmp_path):
-    def train():
-        net = Net()
-        for _ in range(3):
-            one_step(net, LOSSES[""])
-        assert survey._tags == {}
-        assert len(survey._said["activations"]) == 2
+    net = []
 
-    makings = Makings()
-    survey = Survey(str(tmp_path), makings)
-    injector = Injector([makings, survey])
-    injector.install()
-    try:
-        train()
-    finally:
-        injector.remove()
+    def train():
+        net.append(Net())
+        for _ in range(3):
+            one_step(net[0], LOSSES[""])
+
+    survey = surveyed(tmp_path, train)
+    assert survey._tags == {}
+    assert len(survey._said["activations"]) == 2
 
 
 def test_activations_are_swapped(treated, monkeypatch):

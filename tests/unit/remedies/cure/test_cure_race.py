@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relume.errors import SettingsError
 from relume.remedies.cure.budget import Budget, parse_budget
 from relume.remedies.cure.gain import measure_gain, newcombe, student, wilson
-from relume.remedies.cure.race import Rungs, affordable, best_of
+from relume.remedies.cure.race import Rungs, best_of
 from relume.remedies.cure.score import ScoreChoice
 
 ACCURACY = ScoreChoice("accuracy", False, "")
@@ -78,11 +78,6 @@ def test_the_likelier_of_two_equals_wins():
 def test_an_untreated_run_without_a_number_is_beaten_by_any_number():
     assert best_of([-math.inf, -3.0, 0.9], untreated=-math.inf) == 2
     assert best_of([-math.inf], untreated=-math.inf) is None
-
-
-def test_the_budget_leaves_room_for_whole_runs():
-    assert affordable([1.0, 6.0], 8.0)
-    assert not affordable([1.0, 6.0, 0.5], 8.0)
 
 
 @pytest.mark.parametrize(("text", "runs"), [("24", 24), ("90s", 9), ("1.5m", 9), ("0.05h", 18)])
